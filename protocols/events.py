@@ -1,0 +1,111 @@
+"""What goes over the bus, one type a topic; the JSON Schemas are made from these types."""
+
+import time
+from enum import Enum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["EVENTS", "Event", "Flag", "Health", "ImageReady", "Metrics", "Prescription", "Severity"]
+
+Vector = tuple[float, float, float]
+
+
+class Severity(str, Enum):
+    """How bad it is; a check that could not judge says UNKNOWN, never PASS."""
+
+    PASS = "PASS"  # noqa: S105
+    WARN = "WARN"
+    FAIL = "FAIL"
+    UNKNOWN = "UNKNOWN"
+
+
+class _Event(BaseModel):
+    """A frozen value with a version; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+
+    version: Literal[1] = 1
+    time_s: Annotated[float, Field(description="Unix time when it was made")] = Field(default_factory=time.time)
+    session: Annotated[str, Field(description="connection it belongs to; never a patient's name")] = ""
+
+
+class Flag(_Event):
+    """One judgement of one check, with what it rests on and what to do."""
+
+    topic: Literal["flag"] = "flag"
+    code: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    severity: Severity
+    message: str
+    advice: str = ""
+    score: float | None = None
+    unit: str = ""
+    limit: float | None = None
+    limit_id: Annotated[str, Field(description="hash of the scan protocol file and key of the limit")] = ""
+    evidence: Annotated[
+        dict[str, int | float | str | list[int]], Field(description="slice, repetition, coil, line, sample …")
+    ] = Field(default_factory=dict)
+    model_hash: str = ""
+
+
+class Metrics(_Event):
+    """Timings and counts of one connection since it began."""
+
+    topic: Literal["metrics"] = "metrics"
+    readouts: int = 0
+    frames: int = 0
+    images: int = 0
+    flags: int = 0
+    dropped: int = 0
+    stage_p50_ms: dict[str, float] = Field(default_factory=dict)
+    stage_p99_ms: dict[str, float] = Field(default_factory=dict)
+    queue_depth: dict[str, int] = Field(default_factory=dict)
+
+
+class ImageReady(_Event):
+    """An image has left for the console."""
+
+    topic: Literal["image-ready"] = "image-ready"
+    protocol: str
+    series: int
+    index: int
+    slice: int
+    repetition: int = 0
+    latency_ms: float
+    engine: str
+
+
+class Health(_Event):
+    """The plugin is alive, and how it is."""
+
+    topic: Literal["health"] = "health"
+    status: Literal["starting", "ready", "busy", "stopping"]
+    release: str
+    connections: int = 0
+    uptime_s: float = 0.0
+    resident_mib: float = 0.0
+
+
+class Prescription(_Event):
+    """Where the next slices should lie, in LPS mm from the isocentre."""
+
+    topic: Literal["prescription"] = "prescription"
+    status: Literal["OK", "REVIEW", "REFUSED"]
+    reason: str = ""
+    centre_mm: Vector
+    read_dir: Vector
+    phase_dir: Vector
+    slice_dir: Vector
+    field_of_view_mm: Vector
+    slice_thickness_mm: float
+    slice_gap_mm: float = 0.0
+    slices: int = 1
+    patient_position: str
+    scout_measurement_id: str = ""
+    region90_mm: float | None = None
+    region90_deg: float | None = None
+    expires_s: float | None = None
+
+
+EVENTS = {"flag": Flag, "metrics": Metrics, "image-ready": ImageReady, "health": Health, "prescription": Prescription}
+Event = Flag | Metrics | ImageReady | Health | Prescription

@@ -1,0 +1,179 @@
+"""The frozen vocabulary: what travels through a chain of gadgets.
+
+Coordinates are LPS mm from the isocentre. `hybrid` space means: phase encoding still in k-space, readout already in
+image space; both centred (index n // 2 is k = 0 or x = 0), FFTs orthonormal.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.events import Flag, Health, ImageReady, Metrics, Prescription
+
+__all__ = [
+    "Blob",
+    "Close",
+    "Config",
+    "Error",
+    "Feedback",
+    "Frame",
+    "Header",
+    "Image",
+    "Message",
+    "Meta",
+    "Query",
+    "Readouts",
+    "Record",
+    "Reference",
+    "Response",
+    "Text",
+    "Waveforms",
+]
+
+Record: TypeAlias = np.void  # one element of a structured array: protocols.mrd.ACQUISITION or IMAGE
+Meta: TypeAlias = Mapping[str, str | list[str]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readouts:
+    """Consecutive readouts of one layout, as they lay in the receive buffer: valid until the next message is asked for."""
+
+    headers: NDArray[np.void]  # (readout,) of mrd.ACQUISITION
+    trajectory: NDArray[np.float32]  # (readout, sample, dimension), dimension may be 0
+    samples: NDArray[np.complex64]  # (readout, coil, sample); perhaps unaligned, perhaps read-only
+    arrived_ns: int = 0  # monotonic clock when the last byte was there
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waveforms:
+    """One block of a physiological trace."""
+
+    header: Record  # mrd.WAVEFORM
+    samples: NDArray[np.uint32]  # (trace, sample)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """Calibration lines of one slice, complete: what sensitivity maps and weights are learned from."""
+
+    hybrid: NDArray[np.complex64]  # (coil, e2, line, x), consecutive lines
+    first_line: int  # row of line 0 in the full phase-encode matrix
+    header: Record  # mrd.ACQUISITION of the last calibration readout
+    separate: bool  # acquired apart from the imaging lines, not embedded in them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """All readouts of one slice at one instant, placed in hybrid space; what never came is zero."""
+
+    hybrid: NDArray[np.complex64]  # (coil, e2, e1, x)
+    acquired: NDArray[np.bool_]  # (e2, e1)
+    header: Record  # mrd.ACQUISITION of the last readout: geometry, counters, time stamps
+    arrived_ns: int  # monotonic clock when the last readout was there
+    averages: int = 1
+    reason: str = "last flag"  # why it left: last flag | complete | next frame | end of stream
+    flags: tuple[Flag, ...] = ()  # what was noticed on the way (missing, repeated, spoilt lines)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Image:
+    """One image, 2-D or 3-D, with its geometry and its story."""
+
+    header: Record  # mrd.IMAGE
+    pixels: NDArray[np.generic]  # (channel, z, y, x)
+    meta: Meta = field(default_factory=dict)
+    flags: tuple[Flag, ...] = ()  # known when it was made; later opinions follow as messages of their own
+    arrived_ns: int = 0  # of its last readout, monotonic clock
+    noise_std: NDArray[np.float32] | None = None  # (y, x) expected noise per pixel, in units of the pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A line for the console's log, or (from the scanner) additional JSON configuration."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """MRD ERROR(8), between Gadgetron and its external modules."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """CONFIG_FILE (a name) or CONFIG_TEXT (a whole document)."""
+
+    text: str
+    is_name: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The ISMRMRD header XML as it came."""
+
+    xml: str
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The peer has nothing more to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """QUERY(6): a question on the data port."""
+
+    correlation: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """RESPONSE(7) to a query."""
+
+    correlation: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """FEEDBACK(1028): a named value to the scanner."""
+
+    name: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blob:
+    """A message that is carried on unread: its id and its body, id not included."""
+
+    id: int
+    body: bytes
+
+
+Message: TypeAlias = (
+    Readouts
+    | Waveforms
+    | Reference
+    | Frame
+    | Image
+    | Text
+    | Error
+    | Config
+    | Header
+    | Close
+    | Query
+    | Response
+    | Feedback
+    | Blob
+    | Flag
+    | Prescription
+    | Metrics
+    | ImageReady
+    | Health
+)
