@@ -5,6 +5,7 @@ image space; both centred (index n // 2 is k = 0 or x = 0), FFTs orthonormal.
 """
 
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -15,15 +16,19 @@ from protocols.events import Flag, Health, ImageReady, Metrics, Prescription
 
 __all__ = [
     "Blob",
+    "Calibrated",
     "Close",
     "Config",
     "Error",
+    "Failure",
     "Feedback",
     "Frame",
     "Header",
     "Image",
+    "Lines",
     "Message",
     "Meta",
+    "NoiseScan",
     "Query",
     "Readouts",
     "Record",
@@ -39,12 +44,31 @@ Meta: TypeAlias = Mapping[str, str | list[str]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Readouts:
-    """Consecutive readouts of one layout, as they lay in the receive buffer: valid until the next message is asked for."""
+    """Consecutive readouts of one layout, as they lay in the receive buffer, until the next message is asked for."""
 
     headers: NDArray[np.void]  # (readout,) of mrd.ACQUISITION
     trajectory: NDArray[np.float32]  # (readout, sample, dimension), dimension may be 0
     samples: NDArray[np.complex64]  # (readout, coil, sample); perhaps unaligned, perhaps read-only
     arrived_ns: int = 0  # monotonic clock when the last byte was there
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """Readouts in hybrid space, oversampling removed: valid until the next message is asked for."""
+
+    headers: NDArray[np.void]  # (readout,) of mrd.ACQUISITION
+    samples: NDArray[np.complex64]  # (readout, coil, x)
+    arrived_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseScan:
+    """Noise of all coils as the noise readouts had it, before whitening."""
+
+    covariance: NDArray[np.complex64]  # (coil, coil)
+    samples: int  # per coil
+    dwell_us: float
+    source: str  # "this scan" or the measurement id it was kept from
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +87,15 @@ class Reference:
     first_line: int  # row of line 0 in the full phase-encode matrix
     header: Record  # mrd.ACQUISITION of the last calibration readout
     separate: bool  # acquired apart from the imaging lines, not embedded in them
+    expected: NDArray[np.bool_]  # (e2, e1) lines that the finished frame should hold
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """What is being learned from a reference, perhaps still in a worker."""
+
+    slice: int
+    result: Future[object]  # an engines.linear calibration
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,6 +128,13 @@ class Text:
     """A line for the console's log, or (from the scanner) additional JSON configuration."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The stream cannot go on; what came before is still good."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +200,10 @@ Message: TypeAlias = (
     Readouts
     | Waveforms
     | Reference
+    | Calibrated
+    | Lines
+    | NoiseScan
+    | Failure
     | Frame
     | Image
     | Text

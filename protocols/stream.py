@@ -1,15 +1,21 @@
-"""The grammar of chains: a gadget is a generator, messages in, messages out."""
+"""The grammar of chains: a gadget is a generator, messages in, messages out; here are the only threads in a chain."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from typing import TypeAlias, TypeVar
 
+import structlog
+
+from protocols.channel import Channel
 from protocols.messages import Message
 
-__all__ = ["Node", "chain", "on"]
+__all__ = ["Act", "Node", "beside", "buffered", "chain", "on"]
 
 Node: TypeAlias = Callable[[Iterator[Message]], Iterator[Message]]
+Act: TypeAlias = Callable[[Message], Iterable[Message]]
 M = TypeVar("M", bound=Message)
+log = structlog.get_logger()
 
 
 def on(kind: type[M], act: Callable[[M], Iterable[Message]]) -> Node:
@@ -28,3 +34,106 @@ def on(kind: type[M], act: Callable[[M], Iterable[Message]]) -> Node:
 def chain(*nodes: Node) -> Node:
     """Join nodes; read left to right, as the data flows."""
     return lambda messages: reduce(lambda stream, node: node(stream), nodes, messages)
+
+
+def buffered(depth: int, name: str = "buffered", watch: Callable[[str, Channel[Message]], None] | None = None) -> Node:
+    """Pull what comes before in a thread of its own; at most `depth` messages wait.
+
+    An error upstream is raised downstream, after what was already made; when downstream stops early, the thread ends
+    as soon as upstream gives it its next message or its end. `watch` is told the queue, for metrics.
+    """
+
+    def node(messages: Iterator[Message]) -> Iterator[Message]:
+        queue: Channel[Message] = Channel(depth)
+        if watch is not None:
+            watch(name, queue)
+        pump = threading.Thread(target=_pump, args=(messages, queue), name=name, daemon=True)
+        pump.start()
+        try:
+            yield from queue
+        finally:
+            queue.abandon()
+            pump.join()
+
+    return node
+
+
+def beside(act: Act, depth: int, missed: Act, name: str = "beside") -> Node:
+    """Send every message on at once, and what `act` answers to it when the answer is ready.
+
+    `act` works in a thread of its own and is at most `depth` messages in arrears; a message it has no time for, or
+    fails on, is answered by `missed` in its place: nothing waits for it, and nothing is skipped in silence.
+    """
+
+    def node(messages: Iterator[Message]) -> Iterator[Message]:
+        out: Channel[Message] = Channel(depth)
+        copies: Channel[Message] = Channel(depth)
+        judge = threading.Thread(target=_judge, args=(act, missed, copies, out), name=name, daemon=True)
+        pump = threading.Thread(target=_split, args=(messages, copies, out, missed), name=name + "-in", daemon=True)
+        judge.start()
+        pump.start()
+        try:
+            yield from out
+        finally:
+            copies.abandon()
+            out.abandon()
+            pump.join()
+            judge.join()
+
+    return node
+
+
+def _pump(messages: Iterator[Message], queue: Channel[Message]) -> None:
+    error: BaseException | None = None
+    try:
+        for message in messages:
+            if not queue.put(message):
+                break
+    except BaseException as caught:  # noqa: BLE001 - it is raised again in the thread that reads
+        error = caught
+    finally:
+        _finish(messages)
+        queue.close(error)
+
+
+def _split(messages: Iterator[Message], copies: Channel[Message], out: Channel[Message], missed: Act) -> None:
+    error: BaseException | None = None
+    try:
+        for message in messages:
+            if not out.put(message):
+                break
+            if not copies.offer(message):
+                for answer in missed(message):
+                    out.put(answer)
+    except BaseException as caught:  # noqa: BLE001 - it is raised again in the thread that reads
+        error = caught
+    finally:
+        _finish(messages)
+        copies.close(error)
+
+
+def _judge(act: Act, missed: Act, copies: Channel[Message], out: Channel[Message]) -> None:
+    error: BaseException | None = None
+    try:
+        for message in copies:
+            for answer in _answers(act, missed, message):
+                out.put(answer)
+    except BaseException as caught:  # noqa: BLE001 - it is raised again in the thread that reads
+        error = caught
+    finally:
+        out.close(error)
+
+
+def _answers(act: Act, missed: Act, message: Message) -> list[Message]:
+    try:
+        return list(act(message))
+    except Exception:
+        log.exception("an opinion failed", on=type(message).__name__)
+        return list(missed(message))
+
+
+def _finish(messages: Iterator[Message]) -> None:
+    """Close a generator where it stands, so that what is before it frees its threads and files."""
+    close = getattr(messages, "close", None)
+    if close is not None:
+        close()
