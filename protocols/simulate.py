@@ -44,9 +44,7 @@ class Simulate(_Table):
     ] = "axial"
     centre_mm: Annotated[Vector, Field(description="middle of the stack, LPS from the isocentre")] = (0.0, 0.0, 0.0)
     three_plane: Annotated[bool, Field(description="scout: the stack once axial, sagittal and coronal")] = False
-    interleaved: Annotated[bool, Field(description="one line of every slice in turn, instead of slice by slice")] = (
-        False
-    )
+    interleaved: Annotated[bool, Field(description="one line of every slice in turn, not slice by slice")] = False
     tr_ms: Annotated[float, Field(gt=0, description="spacing of readouts: what the sender is paced to")] = 5.0
     repetition_ms: Annotated[
         float | None, Field(gt=0, description="TR of the contrast equation; absent: time between shots of one slice")
@@ -66,7 +64,7 @@ class Simulate(_Table):
     repetitions: Count = 1
     snr: Annotated[
         float | None,
-        Field(gt=0, description="of the brightest pixel, fully sampled, optimal combination; absent: none"),
+        Field(gt=0, description="of the brightest pixel, fully sampled, best combination; absent: none"),
     ] = 60.0
     noise_readouts: Annotated[int, Field(ge=0, description="noise-only readouts sent first")] = 16
 
