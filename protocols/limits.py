@@ -1,0 +1,46 @@
+"""Limits of quality: a number with a direction, a unit, what it rests on, and how long it holds."""
+
+import math
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from protocols.events import Severity
+
+__all__ = ["QualityLimit"]
+
+
+class QualityLimit(BaseModel):
+    """One [limits.KEY] table; KEY is the code of the flag it judges."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: Annotated[float, Field(description="a number", allow_inf_nan=False)]
+    direction: Annotated[
+        Literal["min", "max"], Field(description="'min' where the score must not be less, 'max' where not more")
+    ]
+    unit: Annotated[str, Field(description="unit of the score, '1' for a plain number")]
+    basis: Annotated[
+        Literal["absolute", "site percentile", "conformal"], Field(description="what the value rests on")
+    ] = "absolute"
+    severity: Annotated[Literal["WARN", "FAIL"], Field(description="how bad it is when broken")] = "WARN"
+    valid_until: Annotated[date | None, Field(description="last day it holds, for example 2027-12-31")] = None
+    advice: Annotated[str, Field(description="what the operator should do when it is broken")] = ""
+
+    def expired(self, today: date | None = None) -> bool:
+        """Whether its last day has passed."""
+        return self.valid_until is not None and (today or date.today()) > self.valid_until
+
+    def judge(self, score: float | None, today: date | None = None) -> Severity:
+        """PASS, or the severity when broken; UNKNOWN where there is no number or the limit has expired."""
+        if score is None or math.isnan(score) or self.expired(today):
+            return Severity.UNKNOWN
+        kept = score >= self.value if self.direction == "min" else score <= self.value
+        return Severity.PASS if kept else Severity(self.severity)
+
+    def __str__(self) -> str:
+        sign = "≥" if self.direction == "min" else "≤"
+        until = "" if self.valid_until is None else f", valid until {self.valid_until}"
+        unit = "" if self.unit == "1" else f" {self.unit}"
+        return f"{sign} {self.value:g}{unit}, else {self.severity} ({self.basis}{until})"

@@ -1,0 +1,238 @@
+"""Scan protocols: one TOML file a scan protocol, checked as a whole when it is read."""
+
+import hashlib
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from protocols.limits import QualityLimit
+from protocols.match import Match
+from protocols.problems import Problem, ProtocolError, from_pydantic, line_of, nearest
+from protocols.scan import Scan
+from protocols.simulate import Simulate
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = [
+    "Chain",
+    "Engines",
+    "ProtocolError",
+    "ScanProtocol",
+    "find",
+    "load",
+    "load_all",
+    "names",
+    "parse",
+    "select",
+]
+
+Json: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_CODE = re.compile(r"[a-z0-9_]+")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Chain(_Table):
+    """The [chain] table: nodes in the order in which data flows, and what each is told."""
+
+    order: Annotated[tuple[str, ...], Field(min_length=1, description='["whiten", "accumulate", …]')]
+    parameters: Mapping[str, Mapping[str, Json]]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, table: Any) -> Any:
+        if not isinstance(table, dict):
+            return table
+        rest = {key: value for key, value in table.items() if key != "order"}
+        wrong = [key for key, value in rest.items() if not isinstance(value, dict)]
+        if wrong:
+            raise ValueError(
+                f"got {wrong[0]} = {rest[wrong[0]]!r}, wanted a table [chain.{wrong[0]}] or the key 'order'"
+            )
+        return {**({"order": table["order"]} if "order" in table else {}), "parameters": rest}
+
+    @field_validator("order")
+    @classmethod
+    def _once(cls, order: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({node for node in order if order.count(node) > 1})
+        if twice:
+            raise ValueError(f"got {', '.join(twice)} more than once, wanted each node once")
+        return order
+
+    @property
+    def nodes(self) -> tuple[tuple[str, Mapping[str, Json]], ...]:
+        """Name and parameters of each node, in order."""
+        return tuple((node, self.parameters.get(node, {})) for node in self.order)
+
+
+class Engines(_Table):
+    """The [engines] table: networks by the name of the node that borrows them, and what may run them."""
+
+    models: Annotated[Mapping[str, str], Field(description="node = 'model name'")] = Field(default_factory=dict)
+    backends: Annotated[
+        tuple[Literal["linear", "onnxruntime", "openvino", "tensorrt"], ...],
+        Field(min_length=1, description="allowed, the first that is usable is taken"),
+    ] = ("linear",)
+    on_unusable: Annotated[
+        Literal["linear", "refuse"], Field(description="no backend or model: the linear image with a flag, or no scan")
+    ] = "linear"
+
+
+class _Document(_Table):
+    name: Annotated[str, Field(description="the file's name without .toml")]
+    title: Annotated[str, Field(description="one line for people")]
+    match: Annotated[Match | None, Field(description="headers it is for; absent: chosen by name only")] = None
+    chain: Annotated[Chain, Field(description="a table [chain] with 'order'")]
+    engines: Engines = Engines()
+    limits: Mapping[str, QualityLimit] = Field(default_factory=dict)
+    deadlines: Annotated[
+        Mapping[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(description="milliseconds a stage")
+    ] = Field(default_factory=dict)
+    simulate: Annotated[Simulate | None, Field(description="the sequence hw_sim plays")] = None
+
+
+class ScanProtocol(_Document):
+    """One scan protocol as it was read, with the hash of its text."""
+
+    hash: str  # sha256 of the text, hexadecimal
+    where: str  # file, or the message it came in
+
+    @property
+    def short_hash(self) -> str:
+        """The first twelve digits, as they are shown and stamped."""
+        return self.hash[:12]
+
+    def limit_id(self, key: str) -> str:
+        """Which limit of which file, for flags: '<hash>:<key>'."""
+        return f"{self.short_hash}:{key}"
+
+
+def _toml(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        found = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        what = f"not TOML: {error}"
+        raise ProtocolError([Problem(where, "", what, int(found[1]) if found else None)]) from error
+
+
+def _own_checks(document: dict[str, Any], text: str, where: str) -> list[Problem]:
+    """Compare tables with each other; every one of them may still be malformed here."""
+    told: list[tuple[tuple[str, ...], str]] = []
+    chain, name = document.get("chain"), document.get("name")
+    if isinstance(name, str) and not _NAME.fullmatch(name):
+        told.append((("name",), f"got {name!r}, wanted letters, digits, '_' and '-'"))
+    if isinstance(chain, dict) and isinstance(order := chain.get("order"), list):
+        nodes = [node for node in order if isinstance(node, str)]
+        strange = [key for key, value in chain.items() if isinstance(value, dict) and key not in nodes]
+        told += [(("chain", key), f"not in chain.order. {nearest(key, nodes)}") for key in strange]
+        stages = document.get("deadlines")
+        late = [key for key in stages if key not in (*nodes, "image")] if isinstance(stages, dict) else []
+        told += [(("deadlines", key), f"no such stage. {nearest(key, (*nodes, 'image'))}") for key in late]
+    limits = document.get("limits")
+    codes = [key for key in limits if not _CODE.fullmatch(key)] if isinstance(limits, dict) else []
+    told += [(("limits", key), f"got {key!r}, wanted small letters, digits and '_'") for key in codes]
+    return [Problem(where, ".".join(path), what, line_of(text, path)) for path, what in told]
+
+
+def parse(text: str, where: str) -> ScanProtocol:
+    """Read a scan protocol from its text; raises ProtocolError with every problem found."""
+    document = _toml(text, where)
+    problems = _own_checks(document, text, where)
+    try:
+        read = _Document.model_validate_json(json.dumps(document, default=str), strict=True)
+    except ValidationError as error:
+        problems += from_pydantic(error.errors(), _Document, document, text, where)
+        raise ProtocolError(problems) from error
+    if problems:
+        raise ProtocolError(problems)
+    return ScanProtocol(**dict(read), hash=hashlib.sha256(text.encode()).hexdigest(), where=where)
+
+
+def load(path: Path) -> ScanProtocol:
+    """Read a scan protocol from its file, which bears its name; raises ProtocolError with every problem found."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ProtocolError([Problem(str(path), "", f"not UTF-8 text: {error}")]) from error
+    except OSError as error:
+        raise ProtocolError([Problem(str(path), "", f"cannot be read: {error.strerror}")]) from error
+    protocol = parse(text, str(path))
+    if protocol.name != path.stem:
+        what = f"got {protocol.name!r}, wanted {path.stem!r}, as the file is called"
+        raise ProtocolError([Problem(str(path), "name", what, line_of(text, ("name",)))])
+    return protocol
+
+
+def _files(folders: Sequence[Path]) -> dict[str, Path]:
+    """Name -> file; a site's folders stand before the shipped ones, the first that has a name holds it."""
+    shipped = Path(str(resources.files("protocols") / "exams"))
+    found: dict[str, Path] = {}
+    for folder in (*folders, shipped):
+        if not folder.is_dir():
+            raise ProtocolError([Problem(str(folder), "", "got no folder, wanted one with *.toml scan protocols")])
+        for path in sorted(folder.glob("*.toml")):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def names(folders: Sequence[Path] = ()) -> tuple[str, ...]:
+    """Names of all scan protocols, those of the given folders and the shipped ones."""
+    return tuple(sorted(_files(folders)))
+
+
+def load_all(folders: Sequence[Path] = ()) -> tuple[ScanProtocol, ...]:
+    """Read all scan protocols by name; raises ProtocolError with the problems of every file."""
+    protocols: list[ScanProtocol] = []
+    problems: list[Problem] = []
+    for _, path in sorted(_files(folders).items()):
+        try:
+            protocols.append(load(path))
+        except ProtocolError as error:  # noqa: PERF203
+            problems += error.problems
+    if problems:
+        raise ProtocolError(problems)
+    return tuple(protocols)
+
+
+def find(name: str, folders: Sequence[Path] = ()) -> ScanProtocol:
+    """Read the scan protocol of that name (with or without .toml); raises ProtocolError, never takes another."""
+    files = _files(folders)
+    path = files.get(name.removesuffix(".toml"))
+    if path is None:
+        what = f"no scan protocol of this name. {nearest(name.removesuffix('.toml'), files)}"
+        raise ProtocolError([Problem("config", repr(name), what)])
+    return load(path)
+
+
+def select(scan: Scan, protocols: Iterable[ScanProtocol]) -> ScanProtocol:
+    """Choose by header: highest priority, then most conditions; raises ProtocolError where none or two fit alike."""
+    candidates = [(protocol, protocol.match) for protocol in protocols if protocol.match is not None]
+    whys = {protocol.name: match.refusals(scan) for protocol, match in candidates}
+    fitting = [
+        (match.priority, match.conditions, protocol) for protocol, match in candidates if not whys[protocol.name]
+    ]
+    if not fitting:
+        near = sorted(whys, key=lambda name: len(whys[name]))[:3]
+        told = ", ".join(f"{name} ({'; '.join(whys[name])})" for name in near)
+        what = f"not supported yet: no scan protocol is for this scan. Nearest: {told or 'none known'}"
+        raise ProtocolError([Problem("header", "", what)])
+    best = max((priority, conditions) for priority, conditions, _ in fitting)
+    first, *others = [protocol for *rank, protocol in fitting if tuple(rank) == best]
+    if others:
+        both = ", ".join(f"{protocol.name} ({protocol.where})" for protocol in (first, *others))
+        what = f"more than one scan protocol is for this scan: {both}. Give one a higher [match] priority"
+        raise ProtocolError([Problem("header", "", what)])
+    return first
