@@ -64,7 +64,7 @@ class Simulate(_Table):
     repetitions: Count = 1
     snr: Annotated[
         float | None,
-        Field(gt=0, description="of the brightest pixel, fully sampled, best combination; absent: none"),
+        Field(gt=0, description="median over the object, fully sampled, best combination; absent: no noise"),
     ] = 60.0
     noise_readouts: Annotated[int, Field(ge=0, description="noise-only readouts sent first")] = 16
 
