@@ -31,6 +31,7 @@ __all__ = [
     "NoiseScan",
     "Query",
     "Readouts",
+    "Reconstruction",
     "Record",
     "Reference",
     "Response",
@@ -109,6 +110,19 @@ class Frame:
     averages: int = 1
     reason: str = "last flag"  # why it left: last flag | complete | next frame | end of stream
     flags: tuple[Flag, ...] = ()  # what was noticed on the way (missing, repeated, spoilt lines)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reconstruction:
+    """A complex image on the encoded matrix, readout oversampling removed, and how it was made."""
+
+    pixels: NDArray[np.complex64]  # (z, y, x)
+    header: Record  # mrd.ACQUISITION of the last readout
+    arrived_ns: int
+    engine: str  # which method made it
+    noise_std: NDArray[np.float32] | None = None  # (y, x) expected noise per pixel, where it is known
+    details: Mapping[str, str] = field(default_factory=dict)  # acceleration, calibration …: goes into the image's meta
+    flags: tuple[Flag, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,6 +215,7 @@ Message: TypeAlias = (
     | Waveforms
     | Reference
     | Calibrated
+    | Reconstruction
     | Lines
     | NoiseScan
     | Failure

@@ -1,0 +1,313 @@
+"""accumulate: place lines into frames; a frame leaves with its own last line, not with the next frame."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.placement import Placement
+from gadgets.context import Context
+from protocols.events import Flag, Severity
+from protocols.lattice import Lattice
+from protocols.messages import Frame, Lines, Message, Record, Reference
+from protocols.mrd import CALIBRATION, FRAME_COUNTERS, AcqFlag, flag_mask
+from protocols.stream import Node
+
+__all__ = ["accumulate"]
+
+Key = tuple[int, ...]  # slice, contrast, phase, repetition, set
+
+ENDS_FRAME = flag_mask(
+    AcqFlag.LAST_IN_SLICE,
+    AcqFlag.LAST_IN_CONTRAST,
+    AcqFlag.LAST_IN_PHASE,
+    AcqFlag.LAST_IN_REPETITION,
+    AcqFlag.LAST_IN_SET,
+    AcqFlag.LAST_IN_MEASUREMENT,
+)
+NOT_IMAGING = flag_mask(
+    AcqFlag.IS_NAVIGATION_DATA,
+    AcqFlag.IS_PHASECORR_DATA,
+    AcqFlag.IS_HPFEEDBACK_DATA,
+    AcqFlag.IS_DUMMYSCAN_DATA,
+    AcqFlag.IS_RTFEEDBACK_DATA,
+    AcqFlag.IS_SURFACECOILCORRECTIONSCAN_DATA,
+    AcqFlag.IS_PHASE_STABILIZATION_REFERENCE,
+    AcqFlag.IS_PHASE_STABILIZATION,
+)
+CALIBRATES = flag_mask(*CALIBRATION)
+CALIBRATION_ONLY = flag_mask(AcqFlag.IS_PARALLEL_CALIBRATION)
+LAST_OF_ALL = flag_mask(AcqFlag.LAST_IN_MEASUREMENT)
+MOST_OPEN = 512  # frames under way at once; a stream with more has lost its counters
+
+
+def accumulate(context: Context) -> Node:
+    """Gather lines of every slice, contrast, phase, repetition and set into frames.
+
+    Segments of one frame come together, averages are averaged. A frame leaves with the line that carries a LAST flag;
+    without flags when it is complete; failing that when the next frame of its slice begins, or the stream ends. A line
+    that never came stays zero, of a line that came twice the last one stays; both are flagged on the frame. Calibration
+    lines leave as a Reference as soon as a line after them has come, before the frame does.
+    """
+
+    def node(messages: Iterator[Message]) -> Iterator[Message]:
+        desk = _Desk(context)
+        for message in messages:
+            if isinstance(message, Lines):
+                yield from desk.take(message)
+            else:
+                yield message
+        yield from desk.close()
+
+    return node
+
+
+@dataclass(slots=True)
+class _Open:
+    """One frame under way."""
+
+    placed: Placement
+    header: Record
+    arrived_ns: int
+    offset: tuple[int, int] | None = None  # (e2, e1) row of the first line that is not for calibration only
+    referenced: bool = False
+
+
+class _Desk:
+    """The frames under way, and what is known of their lattice."""
+
+    def __init__(self, context: Context) -> None:
+        encoding = context.scan.encodings[0]
+        average = encoding.limits.get("average")
+        self._context = context
+        self._lattice = Lattice.of(encoding)
+        self._separate = encoding.calibration_mode in ("separate", "external")
+        self._averages = 1 if average is None else average.maximum - average.minimum + 1
+        self._frames: dict[Key, _Open] = {}
+        self._references: dict[int, _Open] = {}
+        self._flagged_ends = False
+        self._unused = 0
+        self._strays = 0
+
+    def take(self, lines: Lines) -> Iterator[Message]:
+        """Place a batch; yield what it completes, and what is wrong with it."""
+        headers = lines.headers
+        flags, idx = headers["flags"], headers["idx"]
+        used = (flags & NOT_IMAGING) == 0
+        inside = self._lattice.admits(idx["kspace_encode_step_1"], idx["kspace_encode_step_2"])
+        inside &= headers["encoding_space_ref"] == 0
+        good = used & inside
+        if not good.all():
+            self._unused += int((~used).sum())
+            yield from self._stray(headers[used & ~inside])
+        for start, stop in _runs(headers, separate=self._separate):
+            keep = np.flatnonzero(good[start:stop]) + start
+            if len(keep):
+                yield from self._place(_part(lines, keep))
+            if flags[stop - 1] & ENDS_FRAME:
+                yield from self._ended(headers[stop - 1], lines.arrived_ns)
+
+    def close(self) -> Iterator[Message]:
+        """Let go of what never ended, and say what was not used."""
+        for slice_ in list(self._references):
+            yield from self._refer(slice_)
+        for key in list(self._frames):
+            yield from self._leave(key, "end of stream")
+        if self._unused:
+            text = f"{self._unused} navigator, phase-correction or feedback readouts were not used"
+            yield self._context.flag("unused_readouts", Severity.PASS, text, score=self._unused, unit="readouts")
+        if self._strays:
+            text = f"{self._strays} readouts outside the header's limits were not used"
+            yield self._context.flag("unused_readouts", Severity.FAIL, text, score=self._strays, unit="readouts")
+
+    def _place(self, lines: Lines) -> Iterator[Message]:
+        key = _key(lines.headers[0])
+        flags = lines.headers["flags"]
+        if self._separate and flags[0] & CALIBRATION_ONLY:
+            if key[0] not in self._references:
+                self._references[key[0]] = self._blank(lines)
+            self._put(self._references[key[0]], lines)
+            return
+        if key not in self._frames:
+            yield from self._earlier(key)
+            self._frames[key] = self._blank(lines)
+        if key[0] in self._references:
+            yield from self._refer(key[0])
+        frame = self._frames[key]
+        calibrating = (flags & CALIBRATES) != 0
+        imaging = (flags & CALIBRATION_ONLY) == 0
+        if frame.offset is None and imaging.any():
+            frame.offset = self._where(lines.headers[int(np.argmax(imaging))])
+        if frame.referenced or calibrating.all() or not (calibrating.any() or frame.placed.calibrating.any()):
+            self._put(frame, lines)
+        else:
+            yield from self._place_around_reference(frame, lines, calibrating)
+        if not self._flagged_ends and self._complete(frame):
+            yield from self._leave(key, "complete")
+
+    def _place_around_reference(
+        self, frame: _Open, lines: Lines, calibrating: NDArray[np.bool_]
+    ) -> Iterator[Message]:
+        """Place a batch in which calibration lines begin or end; they are complete where imaging lines go on."""
+        first = int(np.argmax(calibrating)) if not frame.placed.calibrating.any() else 0
+        rest = np.flatnonzero(~calibrating[first:])
+        cut = first + int(rest[0]) if len(rest) else len(calibrating)
+        if cut:
+            self._put(frame, _part(lines, np.arange(cut)))
+        if cut < len(calibrating):
+            yield from self._embedded(frame)
+            self._put(frame, _part(lines, np.arange(cut, len(calibrating))))
+
+    def _put(self, frame: _Open, lines: Lines) -> None:
+        idx = lines.headers["idx"]
+        rows = self._lattice.rows(idx["kspace_encode_step_1"])
+        slabs = self._lattice.slabs(idx["kspace_encode_step_2"])
+        frame.placed.put(slabs, rows, lines.samples, idx["average"])
+        frame.placed.calibrating[slabs, rows] |= (lines.headers["flags"] & CALIBRATES) != 0
+        frame.header = lines.headers[-1].copy()
+        frame.arrived_ns = lines.arrived_ns
+
+    def _blank(self, lines: Lines) -> _Open:
+        coils, samples = lines.samples.shape[1:]
+        shape = (self._lattice.partitions, self._lattice.lines)
+        return _Open(Placement(coils, shape, samples, self._averages), lines.headers[-1].copy(), lines.arrived_ns)
+
+    def _where(self, header: Record) -> tuple[int, int]:
+        idx = header["idx"]
+        slab = self._lattice.slabs(idx["kspace_encode_step_2"])
+        return int(slab), int(self._lattice.rows(idx["kspace_encode_step_1"]))
+
+    def _grid(self, frame: _Open | None = None) -> NDArray[np.bool_]:
+        if frame is None or frame.offset is None:
+            low = self._lattice.limit1.minimum - self._lattice.limit1.centre + self._lattice.lines // 2
+            return self._lattice.grid(low)
+        return self._lattice.grid(frame.offset[1], frame.offset[0])
+
+    def _expected(self, frame: _Open) -> NDArray[np.bool_]:
+        grid = self._grid(frame)
+        return grid if self._separate else grid | frame.placed.calibrating
+
+    def _complete(self, frame: _Open) -> bool:
+        """Tell whether a frame of a scan without LAST flags is full; only full sampling can be told for sure."""
+        full = self._lattice.acceleration == (1, 1)
+        return full and bool((frame.placed.seen >= self._averages)[self._expected(frame)].all())
+
+    def _ended(self, header: Record, arrived_ns: int) -> Iterator[Message]:
+        slice_, key = int(header["idx"]["slice"]), _key(header)
+        if self._separate and header["flags"] & CALIBRATION_ONLY:
+            if slice_ in self._references:
+                yield from self._refer(slice_)
+        elif int(header["idx"]["average"]) >= self._averages - 1:
+            self._flagged_ends = True
+            if key in self._frames:
+                self._frames[key].arrived_ns = arrived_ns
+                yield from self._leave(key, "last flag")
+        if header["flags"] & LAST_OF_ALL:
+            for open_key in list(self._frames):
+                yield from self._leave(open_key, "last flag")
+
+    def _earlier(self, key: Key) -> Iterator[Message]:
+        """Let frames of the same slice and contrast go that the scanner has left behind."""
+        for other in [k for k in self._frames if k[:2] == key[:2] and k < key]:
+            yield from self._leave(other, "next frame")
+        if len(self._frames) >= MOST_OPEN:
+            yield from self._leave(next(iter(self._frames)), "too many frames under way")
+
+    def _refer(self, slice_: int) -> Iterator[Message]:
+        """Send separate calibration lines on."""
+        yield from _reference(self._references.pop(slice_), separate=True, expected=self._grid())
+
+    def _embedded(self, frame: _Open) -> Iterator[Message]:
+        """Send embedded calibration lines on."""
+        frame.referenced = True
+        yield from _reference(frame, separate=False, expected=self._expected(frame))
+
+    def _leave(self, key: Key, reason: str) -> Iterator[Message]:
+        frame = self._frames.pop(key)
+        if frame.placed.calibrating.any() and not frame.referenced:
+            yield from self._embedded(frame)
+        flags = tuple(self._judge(frame, reason))
+        acquired = frame.placed.seen > 0
+        hybrid = frame.placed.finish()
+        yield Frame(hybrid, acquired, frame.header, frame.arrived_ns, self._averages, reason, flags)
+
+    def _judge(self, frame: _Open, reason: str) -> Iterator[Flag]:
+        where = {name: int(frame.header["idx"][name]) for name in ("slice", "contrast", "repetition")}
+        missing = np.argwhere(self._expected(frame) & (frame.placed.seen == 0))
+        limit = self._context.protocol.limits.get("missing_lines")
+        severity = Severity.FAIL if limit is None else limit.judge(len(missing))
+        if len(missing) and severity is not Severity.PASS:
+            yield self._context.flag(
+                "missing_lines",
+                severity,
+                f"{len(missing)} lines of slice {where['slice']} never came (the frame left by: {reason})",
+                advice=f"repeat slice {where['slice']}",
+                score=len(missing),
+                unit="lines",
+                evidence={**where, "lines": self._steps(missing[:, 1].tolist())},
+            )
+        if frame.placed.repeated:
+            yield self._context.flag(
+                "repeated_lines",
+                Severity.WARN,
+                f"{len(frame.placed.repeated)} lines of slice {where['slice']} came twice; the last one was used",
+                score=len(frame.placed.repeated),
+                unit="lines",
+                evidence={**where, "lines": self._steps(frame.placed.repeated)},
+            )
+
+    def _steps(self, rows: list[int]) -> list[int]:
+        return [row - self._lattice.lines // 2 + self._lattice.limit1.centre for row in rows]
+
+    def _stray(self, headers: NDArray[np.void]) -> Iterator[Message]:
+        """Say at once, and once, that lines outside the header's limits came."""
+        if not len(headers):
+            return
+        if not self._strays:
+            step, space = int(headers["idx"]["kspace_encode_step_1"][0]), int(headers["encoding_space_ref"][0])
+            low, high = self._lattice.limit1.minimum, self._lattice.limit1.maximum
+            yield self._context.flag(
+                "line_outside_limits",
+                Severity.FAIL,
+                f"encode step {step} of encoding space {space} is outside the header's limits "
+                f"({low} to {high}, {self._lattice.lines} lines, space 0); such readouts are not used",
+                advice="correct encodingLimits in the scanner's header",
+                evidence={"line": step},
+            )
+        self._strays += len(headers)
+
+
+def _key(header: Record) -> Key:
+    idx = header["idx"]
+    return tuple(int(idx[name]) for name in FRAME_COUNTERS)
+
+
+def _runs(headers: NDArray[np.void], *, separate: bool) -> Iterator[tuple[int, int]]:
+    """Cut a batch where its frame or kind changes, and behind every LAST flag."""
+    count = len(headers)
+    if count == 1:
+        yield 0, 1
+        return
+    idx, flags = headers["idx"], headers["flags"]
+    cut = (flags[:-1] & ENDS_FRAME) != 0
+    if separate:
+        cut |= (flags[1:] & CALIBRATION_ONLY) != (flags[:-1] & CALIBRATION_ONLY)
+    for name in (*FRAME_COUNTERS, "average"):
+        cut |= idx[name][1:] != idx[name][:-1]
+    edges = [0, *(np.flatnonzero(cut) + 1).tolist(), count]
+    yield from zip(edges[:-1], edges[1:], strict=True)
+
+
+def _part(lines: Lines, keep: NDArray[np.intp]) -> Lines:
+    """Take some readouts of a batch, without a copy where they are neighbours."""
+    if len(keep) == len(lines.headers):
+        return lines
+    which = slice(int(keep[0]), int(keep[-1]) + 1) if len(keep) == keep[-1] - keep[0] + 1 else keep
+    return replace(lines, headers=lines.headers[which], samples=lines.samples[which])
+
+
+def _reference(frame: _Open, *, separate: bool, expected: NDArray[np.bool_]) -> Iterator[Reference]:
+    block = frame.placed.calibration_block()
+    if block is not None:
+        yield Reference(block[1], block[0], frame.header, separate, expected)

@@ -1,0 +1,70 @@
+"""What every gadget is lent: the scan, its protocol, workers, a clock, and what earlier scans left behind."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from protocols.channel import Channel
+from protocols.events import Flag, Severity
+from protocols.messages import Message, NoiseScan
+from protocols.scan import Scan
+from protocols.scan_protocol import ScanProtocol
+
+__all__ = ["Context", "Kept", "Memory"]
+
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """The last few values by key, shared by all connections; the oldest is forgotten first."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._values: OrderedDict[tuple[object, ...], T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, key: tuple[object, ...], value: T) -> None:
+        """Keep a value, in place of an earlier one of the same key."""
+        with self._lock:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            while len(self._values) > self._room:
+                self._values.popitem(last=False)
+
+    def get(self, key: tuple[object, ...]) -> T | None:
+        """Look a value up."""
+        with self._lock:
+            return self._values.get(key)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What outlives a connection: noise and calibrations of earlier scans of the exam."""
+
+    noise: Kept[NoiseScan] = field(default_factory=lambda: Kept(32))
+    calibrations: Kept[object] = field(default_factory=lambda: Kept(64))
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One connection's surroundings."""
+
+    scan: Scan
+    protocol: ScanProtocol
+    workers: ThreadPoolExecutor
+    session: str = ""
+    xml: str = ""  # the ISMRMRD header as it came
+    archive: Path | None = None  # folder for raw data; nothing is archived without one
+    memory: Memory = field(default_factory=Memory)
+    watch: Callable[[str, Channel[Message]], None] | None = None  # told every queue, for metrics
+    took: Callable[[str, float], None] = lambda _stage, _ms: None  # told what a stage took
+
+    def flag(self, code: str, severity: Severity, message: str, **more: object) -> Flag:
+        """Make a flag of this connection, with its limit's id where the scan protocol has one."""
+        limit = self.protocol.limits.get(code)
+        known = {} if limit is None else {"limit": limit.value, "limit_id": self.protocol.limit_id(code)}
+        return Flag(code=code, severity=severity, message=message, session=self.session, **{**known, **more})

@@ -1,0 +1,134 @@
+"""From a scan protocol to a chain: the one place that knows all gadgets."""
+
+import inspect as inspection
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from pydantic import ValidationError, create_model
+from pydantic.config import ConfigDict
+
+from gadgets.accumulate import accumulate
+from gadgets.archive import archive
+from gadgets.calibrate import calibrate
+from gadgets.compress import compress
+from gadgets.context import Context
+from gadgets.finish import finish
+from gadgets.inspect_raw import inspect
+from gadgets.oversampling import oversampling
+from gadgets.quality import quality
+from gadgets.reconstruct import reconstruct
+from gadgets.whiten import whiten
+from protocols.problems import Problem, ProtocolError, nearest
+from protocols.scan_protocol import ScanProtocol
+from protocols.stream import Node, buffered, chain
+
+__all__ = ["NODES", "STAGES", "build", "explain", "problems"]
+
+Gadget = Callable[..., Node]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A gadget and the thread it works in."""
+
+    gadget: Gadget
+    stage: int  # index into STAGES
+
+
+STAGES: Final = ("ingest thread", "reconstruction thread", "opinion thread")
+QUEUE_DEPTH: Final = 16  # messages between ingest and reconstruction
+
+NODES: Final[Mapping[str, Place]] = MappingProxyType(
+    {
+        "archive": Place(archive, 0),
+        "inspect": Place(inspect, 0),
+        "whiten": Place(whiten, 0),
+        "oversampling": Place(oversampling, 0),
+        "accumulate": Place(accumulate, 0),
+        "compress": Place(compress, 1),
+        "calibrate": Place(calibrate, 1),
+        "reconstruct": Place(reconstruct, 1),
+        "finish": Place(finish, 1),
+        "quality": Place(quality, 2),
+    }
+)
+NEEDED: Final = ("oversampling", "accumulate", "reconstruct", "finish")
+ORDER: Final = tuple(NODES)
+
+
+def build(context: Context) -> Node:
+    """Make the chain that a scan protocol asks for; raises ProtocolError with everything that is wrong with it."""
+    protocol = context.protocol
+    wrong = problems(protocol)
+    if wrong:
+        raise ProtocolError(wrong)
+    nodes: list[Node] = []
+    stage = 0
+    for name, given in protocol.chain.nodes:
+        place = NODES[name]
+        if place.stage == 1 and stage == 0:
+            nodes.append(buffered(QUEUE_DEPTH, "ingest", context.watch))
+        stage = place.stage
+        nodes.append(place.gadget(context, **_model(name).model_validate(dict(given)).model_dump()))
+    return chain(*nodes)
+
+
+def problems(protocol: ScanProtocol) -> list[Problem]:
+    """Everything that is wrong with a protocol's chain, each with file, key, got and wanted."""
+    return list(_wrong_names(protocol)) or [*_wrong_order(protocol), *_wrong_parameters(protocol)]
+
+
+def explain(protocol: ScanProtocol) -> list[str]:
+    """Say what a protocol's chain will do: a line a gadget, with its thread and parameters."""
+    lines = []
+    for name, given in protocol.chain.nodes:
+        place = NODES[name]
+        defaults = {key: field.default for key, field in _model(name).model_fields.items()}
+        shown = ", ".join(f"{key}={value!r}" for key, value in {**defaults, **given}.items())
+        summary = (inspection.getdoc(place.gadget) or "").splitlines()[0]
+        lines.append(f"{name} [{STAGES[place.stage]}] {summary}" + (f" ({shown})" if shown else ""))
+    return lines
+
+
+def _wrong_names(protocol: ScanProtocol) -> Iterator[Problem]:
+    for name in protocol.chain.order:
+        if name not in NODES:
+            yield Problem(protocol.where, "chain.order", f"no gadget is called '{name}'. {nearest(name, NODES)}")
+
+
+def _wrong_order(protocol: ScanProtocol) -> Iterator[Problem]:
+    order = list(protocol.chain.order)
+    for name in NEEDED:
+        if name not in order:
+            yield Problem(protocol.where, "chain.order", f"'{name}' is missing; no image is made without it")
+    wanted = sorted(order, key=ORDER.index)
+    if order != wanted:
+        yield Problem(protocol.where, "chain.order", f"got {order}, wanted {wanted}: data flows in this order only")
+
+
+def _wrong_parameters(protocol: ScanProtocol) -> Iterator[Problem]:
+    for name, given in protocol.chain.nodes:
+        try:
+            _model(name).model_validate(dict(given))
+        except ValidationError as error:
+            for detail in error.errors():
+                yield _problem(protocol.where, name, detail)
+
+
+def _problem(where: str, name: str, detail: Mapping[str, Any]) -> Problem:
+    key = str(detail["loc"][0]) if detail["loc"] else ""
+    if detail["type"] == "extra_forbidden":
+        return Problem(where, f"chain.{name}.{key}", f"no such parameter. {nearest(key, _model(name).model_fields)}")
+    return Problem(where, f"chain.{name}.{key}", f"got {detail['input']!r}: {detail['msg'].lower()}")
+
+
+def _model(name: str) -> type[Any]:
+    """Read a gadget's parameters from its signature, so that they are written once."""
+    signature = inspection.signature(NODES[name].gadget)
+    fields: dict[str, Any] = {
+        parameter.name: (parameter.annotation, parameter.default)
+        for parameter in list(signature.parameters.values())[1:]
+    }
+    return create_model(name, __config__=ConfigDict(extra="forbid", strict=True), **fields)

@@ -1,0 +1,322 @@
+"""One connection: greet the peer, choose the chain, stream, answer, and always say why it ended."""
+
+import itertools
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from gadgets.context import Context, Memory
+from gadgets.meter import Meter
+from gadgets.recipe import build
+from protocols import session as rules
+from protocols.bus import Publisher
+from protocols.encode import encode
+from protocols.errors import PeerError
+from protocols.events import Flag, ImageReady, Metrics, Prescription, Severity
+from protocols.header import parse_header
+from protocols.messages import (
+    Blob,
+    Close,
+    Config,
+    Error,
+    Failure,
+    Feedback,
+    Frame,
+    Header,
+    Image,
+    Message,
+    Query,
+    Readouts,
+    Response,
+    Text,
+)
+from protocols.scan import Scan
+from protocols.scan_protocol import ProtocolError, ScanProtocol
+from protocols.wire import Receiver, receive
+
+__all__ = ["Session", "Surroundings"]
+
+PREFIX = {Severity.PASS: "INF", Severity.WARN: "WRN", Severity.FAIL: "ERR", Severity.UNKNOWN: "WRN"}
+DRAIN_S = 5.0  # how long what a peer still sends is read after an error, so that it can read the error
+METRICS_EVERY_S = 1.0
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all connections of a server share."""
+
+    choose: Callable[[str, bool], ScanProtocol | None]  # (config, is_name) -> protocol; None: by the header
+    match: Callable[[Scan], ScanProtocol]
+    answer: Callable[[str], str]  # a QUERY's key -> its answer
+    bus: Publisher
+    workers: ThreadPoolExecutor
+    memory: Memory
+    archive: Path | None = None
+    greeting_s: float = 30.0  # config and header must come within it
+    peer: str = "auto"  # auto | scanner | gadgetron
+
+
+class Session:
+    """Talk to one peer over one socket until it closes, vanishes, or breaks the protocol."""
+
+    def __init__(self, sock: socket.socket, name: str, around: Surroundings) -> None:
+        self.name = name
+        self._socket = sock
+        self._around = around
+        self._meter = Meter(name)
+        self._sending = threading.Lock()
+        self._rules = rules.SCANNER
+        self._state = rules.START
+        self._gone = False
+        self._failed = False
+        self._told = 0.0
+
+    def run(self) -> None:
+        """Serve the peer; returns when it is done, never raises for anything that a peer can do."""
+        try:
+            self._talk()
+        except (PeerError, ProtocolError) as error:
+            self._fail(str(error))
+        except OSError as error:
+            self._lose(error)
+        except Exception as error:
+            log.exception("a gadget failed", session=self.name)
+            self._fail(f"internal error, {type(error).__name__}: {error}; see the plugin's log")
+        finally:
+            self._end()
+
+    def stop(self) -> None:
+        """End the connection from another thread."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            self._gone = True
+
+    def _talk(self) -> None:
+        self._socket.settimeout(self._around.greeting_s)
+        messages = self._lawful(receive(self._recv_into, Receiver()))
+        config = _expect(messages, Config)
+        if config is None:
+            return
+        protocol = self._around.choose(config.text, config.is_name)
+        header = _expect(messages, Header)
+        if header is None:
+            return
+        scan = parse_header(header.xml)
+        self._socket.settimeout(None)
+        first = next(messages, None)
+        if isinstance(first, Text):
+            protocol = self._more_config(first, protocol)
+            first = next(messages, None)
+        self._stream(Setting(scan, header.xml, protocol or self._around.match(scan)), first, messages)
+
+    def take_over(self, config: str, header_xml: str) -> None:
+        """Serve a Gadgetron module whose config and header have been read already; raises nothing either."""
+        self._rules, self._state = rules.GADGETRON_EXECUTE, rules.STREAMING
+        try:
+            scan = parse_header(header_xml)
+            protocol = self._around.choose(config, False) or self._around.match(scan)  # noqa: FBT003
+            messages = self._lawful(receive(self._recv_into, Receiver()))
+            self._stream(Setting(scan, header_xml, protocol), next(messages, None), messages)
+        except (PeerError, ProtocolError) as error:
+            self._fail(str(error))
+        except OSError as error:
+            self._lose(error)
+        except Exception as error:
+            log.exception("a gadget failed", session=self.name)
+            self._fail(f"internal error, {type(error).__name__}: {error}; see the plugin's log")
+
+    def _stream(self, setting: "Setting", first: Message | None, messages: Iterator[Message]) -> None:
+        context = Context(
+            scan=setting.scan,
+            protocol=setting.protocol,
+            workers=self._around.workers,
+            session=self.name,
+            xml=setting.xml,
+            archive=self._around.archive,
+            memory=self._around.memory,
+            watch=self._meter.watch,
+            took=self._meter.took,
+        )
+        log.info("scan", session=self.name, protocol=setting.protocol.name, measurement=setting.scan.measurement_id)
+        begun = [] if first is None else [first]
+        stream = build(context)(self._source(itertools.chain(begun, messages)))
+        try:
+            for message in stream:
+                self._deliver(message, setting.protocol)
+        except OSError:
+            self.stop()
+            raise
+        finally:
+            close = getattr(stream, "close", None)
+            if close is not None:
+                self.stop_reading()
+                close()
+
+    def stop_reading(self) -> None:
+        """Free a thread that waits for the peer, so that the chain can be closed."""
+        try:
+            self._socket.shutdown(socket.SHUT_RD)
+        except OSError:
+            self._gone = True
+
+    def _source(self, messages: Iterator[Message]) -> Iterator[Message]:
+        """Feed the chain; a peer that breaks the protocol or vanishes ends it with a Failure, not with an exception."""
+        try:
+            for message in messages:
+                if isinstance(message, Close):
+                    return
+                if isinstance(message, Text):
+                    log.info("the peer says", session=self.name, text=message.text[:200])
+                    continue
+                if isinstance(message, Readouts):
+                    self._meter.count("readouts", len(message.headers))
+                yield message
+        except PeerError as error:
+            yield Failure(str(error))
+        except OSError as error:
+            yield Failure(f"the connection broke: {error}")
+
+    def _lawful(self, messages: Iterator[Message]) -> Iterator[Message]:
+        """Let only pass what may follow what; answer queries on the way."""
+        for message in messages:
+            if isinstance(message, Config):
+                self._rules = rules.rules_for(message, self._around.peer)
+            self._state = rules.advance(self._rules, self._state, message)
+            if isinstance(message, Query):
+                self._send(Response(message.correlation, self._around.answer(message.key)))
+            else:
+                yield message
+
+    def _more_config(self, text: Text, protocol: ScanProtocol | None) -> ScanProtocol | None:
+        """Apply the JSON that a FIRE or OpenRecon client may send behind the header: it may name another config."""
+        try:
+            parameters = json.loads(text.text).get("parameters", {})
+            name = parameters.get("customconfig") or parameters.get("config") or ""
+        except (ValueError, AttributeError) as error:
+            log.warning("TEXT behind the header is no JSON configuration", session=self.name, error=str(error))
+            return protocol
+        return self._around.choose(name, True) or protocol if name else protocol  # noqa: FBT003
+
+    def _deliver(self, message: Message, protocol: ScanProtocol) -> None:
+        """Send images at once, then what is known about them."""
+        if isinstance(message, Image):
+            self._deliver_image(message, protocol)
+        elif isinstance(message, Flag):
+            self._tell(message)
+        elif isinstance(message, Failure):
+            self._fail(message.reason)
+        elif isinstance(message, Prescription | Metrics):
+            self._around.bus.publish(message)
+        elif isinstance(message, Text | Feedback):
+            self._send(message)
+        elif isinstance(message, Blob):
+            self._send(message)
+            log.info("passed on unread", session=self.name, id=message.id, bytes=len(message.body))
+        elif isinstance(message, Frame):
+            log.warning("a frame left the chain without becoming an image", session=self.name)
+        if time.monotonic() - self._told > METRICS_EVERY_S:
+            self._told = time.monotonic()
+            self._around.bus.publish(self._meter.metrics())
+
+    def _deliver_image(self, image: Image, protocol: ScanProtocol) -> None:
+        self._send(image)
+        self._meter.count("images")
+        latency_ms = (time.monotonic_ns() - image.arrived_ns) / 1e6 if image.arrived_ns else 0.0
+        self._meter.took("last readout to image sent", latency_ms)
+        header = image.header
+        self._around.bus.publish(
+            ImageReady(
+                session=self.name,
+                protocol=protocol.name,
+                series=int(header["image_series_index"]),
+                index=int(header["image_index"]),
+                slice=int(header["slice"]),
+                repetition=int(header["repetition"]),
+                latency_ms=latency_ms,
+                engine=str(image.meta.get("Scanside.Engine", "")),
+            )
+        )
+        for flag in image.flags:
+            self._tell(flag)
+
+    def _tell(self, flag: Flag) -> None:
+        """Put a flag on the bus; on the console's log too when somebody should look."""
+        self._meter.count("flags")
+        self._around.bus.publish(flag)
+        if flag.severity is not Severity.PASS:
+            advice = f" Advice: {flag.advice}." if flag.advice else ""
+            self._send(Text(f"{PREFIX[flag.severity]} {flag.code}: {flag.message}.{advice}"))
+            log.warning("flag", session=self.name, code=flag.code, severity=flag.severity.value, message=flag.message)
+
+    def _fail(self, reason: str) -> None:
+        """Tell peer and log, once, why this connection cannot go on."""
+        if self._failed:
+            return
+        self._failed = True
+        log.error("connection failed", session=self.name, reason=reason)
+        try:
+            self._send(Text(f"ERR {reason}") if rules.may_send(self._rules, Text) else Error(reason))
+        except OSError as error:
+            self._lose(error)
+
+    def _lose(self, error: OSError) -> None:
+        self._gone = True
+        log.warning("the peer is gone", session=self.name, error=str(error))
+
+    def _send(self, message: Message) -> None:
+        if not self._gone and rules.may_send(self._rules, type(message)):
+            data = b"".join(encode(message))
+            with self._sending:
+                self._socket.sendall(data)
+
+    def _recv_into(self, space: memoryview) -> int:
+        try:
+            return self._socket.recv_into(space)
+        except TimeoutError:
+            wait_s = self._around.greeting_s
+            raise PeerError(f"no config and header within {wait_s:g} s; send CONFIG_FILE, then HEADER") from None
+
+    def _end(self) -> None:
+        """Say goodbye so that the peer can read everything, then free the socket."""
+        self._around.bus.publish(self._meter.metrics())
+        try:
+            self._send(Close())
+            self._socket.shutdown(socket.SHUT_WR)
+            self._drain()
+        except OSError as error:
+            log.debug("no goodbye", session=self.name, error=str(error))
+        finally:
+            self._socket.close()
+
+    def _drain(self) -> None:
+        """Read on for a while what a peer still sends, else TCP would reset and it would lose our last words."""
+        rest = bytearray(1 << 16)
+        until = time.monotonic() + DRAIN_S
+        while (left := until - time.monotonic()) > 0:
+            self._socket.settimeout(left)
+            if not self._socket.recv_into(rest):
+                return
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A scan and the protocol that was chosen for it."""
+
+    scan: Scan
+    xml: str
+    protocol: ScanProtocol
+
+
+def _expect(messages: Iterator[Message], kind: type) -> "Message | None":
+    """Take the next message; the session's table has seen to it that it is the right one, or the end."""
+    message = next(messages, None)
+    return message if isinstance(message, kind) else None

@@ -1,0 +1,64 @@
+"""Where a readout belongs: encode steps to rows of the k-space matrix, and which rows a scan should fill."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.scan import Encoding, Limit
+
+__all__ = ["Lattice"]
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """Phase-encode matrix of one encoding space; row n // 2 is k = 0."""
+
+    lines: int  # rows along encode step 1
+    partitions: int  # rows along encode step 2
+    limit1: Limit
+    limit2: Limit
+    acceleration: tuple[int, int] = (1, 1)
+
+    @classmethod
+    def of(cls, encoding: Encoding) -> "Lattice":
+        """Read it from an encoding space; limits that the header omits are the whole matrix."""
+        _, lines, partitions = encoding.encoded_matrix
+        return cls(
+            lines,
+            partitions,
+            encoding.limits.get("kspace_encoding_step_1") or Limit(0, lines - 1, lines // 2),
+            encoding.limits.get("kspace_encoding_step_2") or Limit(0, partitions - 1, partitions // 2),
+            encoding.acceleration,
+        )
+
+    def rows(self, step1: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Rows of encode steps 1; outside 0 … lines - 1 where the step cannot be placed."""
+        return step1.astype(np.intp) - self.limit1.centre + self.lines // 2
+
+    def slabs(self, step2: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Rows of encode steps 2."""
+        return step2.astype(np.intp) - self.limit2.centre + self.partitions // 2
+
+    def admits(self, step1: NDArray[np.integer], step2: NDArray[np.integer]) -> Mask:
+        """Tell which (step 1, step 2) lie inside the header's limits and the matrix."""
+        row, slab = self.rows(step1), self.slabs(step2)
+        inside = (row >= 0) & (row < self.lines) & (slab >= 0) & (slab < self.partitions)
+        inside &= (step1 >= self.limit1.minimum) & (step1 <= self.limit1.maximum)
+        return inside & (step2 >= self.limit2.minimum) & (step2 <= self.limit2.maximum)
+
+    def grid(self, offset1: int, offset2: int = 0) -> Mask:
+        """Rows (e2, e1) of the equispaced grid within the limits; an offset is a row the grid goes through."""
+        r1, r2 = self.acceleration
+        rows = np.arange(self.lines)
+        slabs = np.arange(self.partitions)
+        along1 = ((rows - offset1) % r1 == 0) & _within(rows, self.limit1, self.lines)
+        along2 = ((slabs - offset2) % r2 == 0) & _within(slabs, self.limit2, self.partitions)
+        return along2[:, None] & along1[None, :]
+
+
+def _within(rows: NDArray[np.intp], limit: Limit, count: int) -> Mask:
+    step = rows + limit.centre - count // 2
+    return (step >= limit.minimum) & (step <= limit.maximum)
