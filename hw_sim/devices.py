@@ -1,0 +1,75 @@
+"""Devices as values of time: ask what they are at a moment, and looking never moves them."""
+
+from dataclasses import dataclass, replace
+from math import copysign
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+__all__ = ["AT_REST", "Motion", "Pose", "Table"]
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Patient table, moving at constant speed towards its target."""
+
+    position_mm: float
+    target_mm: float
+    speed_mm_per_s: float = 20.0
+    time_ns: int = 0
+
+    def at(self, time_ns: int) -> "Table":
+        """Return the same table later."""
+        gap_mm = self.target_mm - self.position_mm
+        reach_mm = self.speed_mm_per_s * (time_ns - self.time_ns) * 1e-9
+        step_mm = copysign(min(reach_mm, abs(gap_mm)), gap_mm)
+        return replace(self, position_mm=self.position_mm + step_mm, time_ns=time_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """Where the patient is: turned by a rotation vector about the isocentre, then shifted; LPS."""
+
+    shift_mm: Vector = (0.0, 0.0, 0.0)
+    turn_deg: Vector = (0.0, 0.0, 0.0)
+
+    def to_patient(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Take points (..., 3) from the scanner's frame to that of the patient at rest."""
+        if self == AT_REST:
+            return points_mm
+        turn = Rotation.from_rotvec(self.turn_deg, degrees=True).as_matrix()
+        return (points_mm - np.array(self.shift_mm)) @ turn
+
+
+AT_REST: Final = Pose()
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """A rigid motion of the patient: at rest, then from one pose to another at a constant rate, then at rest."""
+
+    start: Pose = AT_REST
+    end: Pose = AT_REST
+    begins_ns: int = 0
+    lasts_ns: int = 0
+
+    def at(self, time_ns: int) -> Pose:
+        """Pose at a moment."""
+        if time_ns < self.begins_ns:
+            return self.start
+        if time_ns >= self.begins_ns + self.lasts_ns:
+            return self.end
+        done = (time_ns - self.begins_ns) / self.lasts_ns
+        return Pose(
+            _between(self.start.shift_mm, self.end.shift_mm, done),
+            _between(self.start.turn_deg, self.end.turn_deg, done),
+        )
+
+
+def _between(a: Vector, b: Vector, done: float) -> Vector:
+    x, y, z = (float(p + done * (q - p)) for p, q in zip(a, b, strict=True))
+    return x, y, z
