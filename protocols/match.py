@@ -12,7 +12,7 @@ __all__ = ["Match", "fits"]
 
 
 def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 Patterns = Annotated[tuple[str, ...], BeforeValidator(_listed)]

@@ -14,6 +14,18 @@ __all__ = ["Problem", "ProtocolError", "from_pydantic", "line_of", "nearest"]
 Path = tuple[str, ...]
 _TABLE = re.compile(r"^\s*\[+\s*([^\]#]+?)\s*\]+")
 _KEY = re.compile(r"^\s*([A-Za-z0-9_.\"'-]+(?:\s*\.\s*[A-Za-z0-9_\"'-]+)*)\s*=")
+_PLAIN = {  # pydantic's type of error -> what a protocol engineer calls it
+    "bool_type": "true or false",
+    "date_from_datetime_parsing": "a date, for example 2027-12-31",
+    "dict_type": "a table",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "model_attributes_type": "a table",
+    "model_type": "a table",
+    "string_type": "text in quotes",
+    "tuple_type": "a list",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +124,8 @@ def _what(error: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
         return f"got {came}, wanted {wanted}." + (f" {hint}" if hint.startswith("Did") else "")
     if kind in ("value_error", "assertion_error"):
         return str(error["ctx"]["error"])
-    return f"got {came}, wanted: {error['msg'].removeprefix('Input should be ')}"
+    wanted = _PLAIN.get(error["type"]) or error["msg"].removeprefix("Input should be ")
+    return f"got {came}, wanted {wanted}"
 
 
 def from_pydantic(

@@ -1,21 +1,20 @@
-"""Scan protocols: one TOML file a scan protocol, checked as a whole when it is read."""
+"""Scan protocols: one TOML file a scan protocol, checked as a whole when it is read, found by name or by header."""
 
 import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Any, Final
+from xml.etree import ElementTree as ET
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ValidationError
 
-from protocols.limits import QualityLimit
-from protocols.match import Match
 from protocols.problems import Problem, ProtocolError, from_pydantic, line_of, nearest
 from protocols.scan import Scan
-from protocols.simulate import Simulate
+from protocols.tables import Chain, Document, Engines, ScanProtocol
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,11 +22,13 @@ else:
     import tomli as tomllib
 
 __all__ = [
+    "BY_HEADER",
     "Chain",
     "Engines",
     "ProtocolError",
     "ScanProtocol",
     "find",
+    "from_xml",
     "load",
     "load_all",
     "names",
@@ -35,88 +36,9 @@ __all__ = [
     "select",
 ]
 
-Json: TypeAlias = str | int | float | bool | list[Any] | dict[str, Any]
+BY_HEADER: Final = frozenset({"", "auto", "default", "scanside"})  # config names that leave the choice to the header
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _CODE = re.compile(r"[a-z0-9_]+")
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Chain(_Table):
-    """The [chain] table: nodes in the order in which data flows, and what each is told."""
-
-    order: Annotated[tuple[str, ...], Field(min_length=1, description='["whiten", "accumulate", …]')]
-    parameters: Mapping[str, Mapping[str, Json]]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _split(cls, table: Any) -> Any:
-        if not isinstance(table, dict):
-            return table
-        rest = {key: value for key, value in table.items() if key != "order"}
-        wrong = [key for key, value in rest.items() if not isinstance(value, dict)]
-        if wrong:
-            raise ValueError(
-                f"got {wrong[0]} = {rest[wrong[0]]!r}, wanted a table [chain.{wrong[0]}] or the key 'order'"
-            )
-        return {**({"order": table["order"]} if "order" in table else {}), "parameters": rest}
-
-    @field_validator("order")
-    @classmethod
-    def _once(cls, order: tuple[str, ...]) -> tuple[str, ...]:
-        twice = sorted({node for node in order if order.count(node) > 1})
-        if twice:
-            raise ValueError(f"got {', '.join(twice)} more than once, wanted each node once")
-        return order
-
-    @property
-    def nodes(self) -> tuple[tuple[str, Mapping[str, Json]], ...]:
-        """Name and parameters of each node, in order."""
-        return tuple((node, self.parameters.get(node, {})) for node in self.order)
-
-
-class Engines(_Table):
-    """The [engines] table: networks by the name of the node that borrows them, and what may run them."""
-
-    models: Annotated[Mapping[str, str], Field(description="node = 'model name'")] = Field(default_factory=dict)
-    backends: Annotated[
-        tuple[Literal["linear", "onnxruntime", "openvino", "tensorrt"], ...],
-        Field(min_length=1, description="allowed, the first that is usable is taken"),
-    ] = ("linear",)
-    on_unusable: Annotated[
-        Literal["linear", "refuse"], Field(description="no backend or model: the linear image with a flag, or no scan")
-    ] = "linear"
-
-
-class _Document(_Table):
-    name: Annotated[str, Field(description="the file's name without .toml")]
-    title: Annotated[str, Field(description="one line for people")]
-    match: Annotated[Match | None, Field(description="headers it is for; absent: chosen by name only")] = None
-    chain: Annotated[Chain, Field(description="a table [chain] with 'order'")]
-    engines: Engines = Engines()
-    limits: Mapping[str, QualityLimit] = Field(default_factory=dict)
-    deadlines: Annotated[
-        Mapping[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(description="milliseconds a stage")
-    ] = Field(default_factory=dict)
-    simulate: Annotated[Simulate | None, Field(description="the sequence hw_sim plays")] = None
-
-
-class ScanProtocol(_Document):
-    """One scan protocol as it was read, with the hash of its text."""
-
-    hash: str  # sha256 of the text, hexadecimal
-    where: str  # file, or the message it came in
-
-    @property
-    def short_hash(self) -> str:
-        """The first twelve digits, as they are shown and stamped."""
-        return self.hash[:12]
-
-    def limit_id(self, key: str) -> str:
-        """Which limit of which file, for flags: '<hash>:<key>'."""
-        return f"{self.short_hash}:{key}"
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:
@@ -152,9 +74,9 @@ def parse(text: str, where: str) -> ScanProtocol:
     document = _toml(text, where)
     problems = _own_checks(document, text, where)
     try:
-        read = _Document.model_validate_json(json.dumps(document, default=str), strict=True)
+        read = Document.model_validate_json(json.dumps(document, default=str), strict=True)
     except ValidationError as error:
-        problems += from_pydantic(error.errors(), _Document, document, text, where)
+        problems += from_pydantic(error.errors(), Document, document, text, where)
         raise ProtocolError(problems) from error
     if problems:
         raise ProtocolError(problems)
@@ -215,6 +137,29 @@ def find(name: str, folders: Sequence[Path] = ()) -> ScanProtocol:
         what = f"no scan protocol of this name. {nearest(name.removesuffix('.toml'), files)}"
         raise ProtocolError([Problem("config", repr(name), what)])
     return load(path)
+
+
+def from_xml(text: str, folders: Sequence[Path] = ()) -> ScanProtocol | None:
+    """Take the scan protocol that Gadgetron's <configuration><protocol>NAME</protocol></configuration> names.
+
+    None where it names none: the header decides. Raises ProtocolError for what is not such a document.
+    """
+    body = re.sub(r"^\s*<\?xml.*?\?>", "", text, flags=re.DOTALL).strip()
+    if not body:
+        return None
+    try:
+        root = ET.fromstring(body)  # noqa: S314 - expat bounds entity expansion since 2.4.1
+    except ET.ParseError as error:
+        raise ProtocolError([Problem("config", "", f"not XML: {error}", error.position[0])]) from error
+    tags = {element.tag.rpartition("}")[2]: element for element in root}
+    if root.tag.rpartition("}")[2] != "configuration" or "stream" in tags:
+        what = (
+            f"got a Gadgetron chain <{root.tag}>, wanted the name of a scan protocol or its TOML, or from Gadgetron "
+            "<configuration><protocol>NAME</protocol></configuration>"
+        )
+        raise ProtocolError([Problem("config", "", what)])
+    name = (tags["protocol"].text or "").strip() if "protocol" in tags else ""
+    return None if name in BY_HEADER else find(name, folders)
 
 
 def select(scan: Scan, protocols: Iterable[ScanProtocol]) -> ScanProtocol:
