@@ -1,0 +1,136 @@
+"""The scanner: from a scan protocol's [simulate] table to the messages that a scanner sends."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hw_sim.coils import Array
+from hw_sim.devices import Motion, Pose
+from hw_sim.frontend import Frontend
+from hw_sim.paperwork import Order, first_line, headers, scan_of
+from hw_sim.planes import Plane, planes
+from hw_sim.sequencer import Kind, Lines, acquired_lines, plan
+from hw_sim.signal import Patient, slice_image, slice_kspace
+from hw_sim.tissue import Contrast, contrast
+from protocols.messages import Readouts
+from protocols.scan import Scan
+from protocols.simulate import Simulate
+
+__all__ = ["BLOCK", "Played", "Scanner"]
+
+BLOCK: Final = 64  # readouts that are made at once
+POSE_EVERY_NS: Final = 100_000_000  # a moving patient is looked at ten times a second
+PEAK: Final = 0.25  # of the ADC's range that the strongest sample of the middle slice reaches
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scanner:
+    """Magnet, coils and patient; prepares scans, which are then played."""
+
+    patient: Patient
+    coils: Array
+    motion: Motion = Motion()
+    seed: int = 1
+
+    def prepare(self, simulate: Simulate, order: Order) -> "Played":
+        """Make everything that is known before the first readout."""
+        where = planes(simulate)
+        lines = acquired_lines(simulate)
+        what = plan(simulate, len(where))
+        labels = self.coils.labels
+        weight = contrast(simulate, len(where))
+        source = _Source(self, simulate, where, lines, weight)
+        return Played(
+            scan=scan_of(simulate, lines, len(where), labels, order),
+            plan=what,
+            headers=headers(what, simulate, where, len(labels), first_line(lines), order),
+            tr_ms=simulate.tr_ms,
+            frontend=source.frontend(),
+            source=source,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Played:
+    """A scan that is ready to be played, as often as one likes, each time alike."""
+
+    scan: Scan
+    plan: NDArray[np.void]  # (readout,) of sequencer.PLAN
+    headers: NDArray[np.void]  # (readout,) of mrd.ACQUISITION
+    tr_ms: float
+    frontend: Frontend
+    source: "_Source"
+
+    def readouts(self) -> Iterator[Readouts]:
+        """Yield the readouts in true order, in blocks of at most BLOCK."""
+        chance = np.random.default_rng(self.source.scanner.seed)
+        for begin in range(0, len(self.plan), BLOCK):
+            heads = self.headers[begin : begin + BLOCK]
+            signal = self.source.signal(self.plan[begin : begin + BLOCK], begin)
+            samples = self.frontend.receive(signal, chance)
+            yield Readouts(heads, np.zeros((len(heads), samples.shape[2], 0), np.float32), samples)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Source:
+    """What the coils would see of each readout; slices are computed when first needed and kept."""
+
+    scanner: Scanner
+    simulate: Simulate
+    planes: tuple[Plane, ...]
+    lines: Lines
+    weight: Contrast
+    kept: "OrderedDict[tuple[int, Pose], NDArray[np.complex64]]" = field(default_factory=OrderedDict)
+
+    def _first_sample(self) -> int:
+        samples = self.simulate.matrix[0] * self.simulate.oversampling
+        return samples - round(samples * self.simulate.echo_fraction)
+
+    def _rows(self, number: int, pose: Pose) -> NDArray[np.complex64]:
+        """Acquired rows (row, coil, sample) of one slice with the patient in a pose."""
+        if (number, pose) not in self.kept:
+            plane = self.planes[number]
+            viewed = slice_image(self.scanner.patient, plane, self.simulate, self.weight, pose)
+            kspace = slice_kspace(viewed, plane, self.scanner.coils, self.simulate)
+            rows = kspace[:, self.lines.imaging, self._first_sample() :].swapaxes(0, 1)
+            self.kept[number, pose] = np.ascontiguousarray(rows)
+            while len(self.kept) > len(self.planes) + 4:
+                self.kept.popitem(last=False)
+        return self.kept[number, pose]
+
+    def signal(self, wanted: NDArray[np.void], begin: int) -> NDArray[np.complex64]:
+        """Noise-free samples (readout, coil, sample) of consecutive readouts, `begin` being the number of the first."""
+        samples = self.simulate.matrix[0] * self.simulate.oversampling - self._first_sample()
+        signal = np.zeros((len(wanted), len(self.scanner.coils.gains), samples), np.complex64)
+        row_of = partial(np.searchsorted, self.lines.imaging)
+        times_ns = (begin + np.arange(len(wanted))) * round(self.simulate.tr_ms * 1e6)
+        for n, (shot, time_ns) in enumerate(zip(wanted, times_ns, strict=True)):
+            if shot["kind"] != Kind.NOISE:
+                pose = self.scanner.motion.at(int(time_ns) // POSE_EVERY_NS * POSE_EVERY_NS)
+                signal[n] = self._rows(int(shot["slice"]), pose)[row_of(shot["line"])]
+        return signal
+
+    def frontend(self) -> Frontend:
+        """Adjust noise and gain on the middle slice, as a scanner's prescan does."""
+        middle = len(self.planes) // 2
+        pose = self.scanner.motion.at(0)
+        peak = float(np.abs(self._rows(middle, pose)).max())
+        noise = self._noise_std(self.planes[middle], pose) if self.simulate.snr else 0.0
+        gain = PEAK / max(peak, 4 * noise, 1e-12)
+        return Frontend(self.scanner.coils.covariance, noise, gain)
+
+    def _noise_std(self, plane: Plane, pose: Pose) -> float:
+        """Noise that gives the wanted signal-to-noise ratio; Roemer et al., Magn Reson Med 1990; 16:192."""
+        viewed = slice_image(self.scanner.patient, plane, self.simulate, self.weight, pose)
+        coarse = (viewed.signal[::8, ::8], viewed.u_mm[::8], viewed.v_mm[::8])
+        seen = coarse[0] * self.scanner.coils.on_plane(plane, *coarse[1:])
+        flat = seen.reshape(len(seen), -1)
+        power = np.einsum("cp,cp->p", flat.conj(), np.linalg.solve(self.scanner.coils.covariance, flat)).real
+        level = np.sqrt(np.maximum(power, 0))
+        inside = np.abs(coarse[0]).ravel() > 0.1 * np.abs(coarse[0]).max(initial=1e-12)
+        return float(np.median(level[inside])) / (self.simulate.snr or np.inf) if inside.any() else 1e-6

@@ -1,0 +1,121 @@
+"""What is measured when: the readouts of a scan in their true order, with their true flags."""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocols.mrd import AcqFlag, flag_mask
+from protocols.simulate import Simulate
+
+__all__ = ["PLAN", "Kind", "Lines", "acquired_lines", "plan"]
+
+
+class Kind(IntEnum):
+    """Why a readout is made."""
+
+    NOISE = 0
+    REFERENCE = 1  # calibration apart from imaging
+    IMAGING = 2
+
+
+PLAN: Final = np.dtype(
+    [
+        ("kind", "i1"),
+        ("slice", "i4"),
+        ("line", "i4"),  # row of the full phase-encode matrix
+        ("average", "i4"),
+        ("repetition", "i4"),
+        ("flags", "u8"),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Rows of the phase-encode matrix that a scan acquires, and what they are for."""
+
+    grid: NDArray[np.intp]
+    calibration: NDArray[np.intp]
+
+    @property
+    def imaging(self) -> NDArray[np.intp]:
+        """All rows of the imaging part if calibration is embedded."""
+        return np.union1d(self.grid, self.calibration)
+
+
+def acquired_lines(simulate: Simulate) -> Lines:
+    """Every n-th row through k = 0, without the early rows that partial Fourier leaves out; rows around k = 0."""
+    count = simulate.matrix[1]
+    first = count - round(count * simulate.partial_fourier)
+    rows = np.arange(first, count)
+    grid = rows[(rows - count // 2) % simulate.acceleration == 0]
+    begin = count // 2 - simulate.calibration_lines // 2
+    band = np.arange(begin, begin + simulate.calibration_lines)
+    wanted = simulate.calibration != "none"
+    return Lines(grid, band[(band >= 0) & (band < count)] if wanted else band[:0])
+
+
+def _loop(kind: Kind, **counters: NDArray[np.intp]) -> NDArray[np.void]:
+    """Nested loops over counters, the last one fastest."""
+    grids = np.meshgrid(*counters.values(), indexing="ij")
+    part = np.zeros(grids[0].size, PLAN)
+    part["kind"] = kind
+    for name, grid in zip(counters, grids, strict=True):
+        part[name] = grid.ravel()
+    return part
+
+
+def _mark_edges(part: NDArray[np.void], by: tuple[str, ...], first: AcqFlag, last: AcqFlag) -> None:
+    """Flag the first and the last readout of each group of equal counters, in place."""
+    groups = np.unique(part[list(by)], return_inverse=True)[1].ravel()
+    numbers = np.arange(len(part))
+    ends = np.zeros(groups.max() + 1, np.intp)
+    np.maximum.at(ends, groups, numbers)
+    begins = np.full(groups.max() + 1, len(part))
+    np.minimum.at(begins, groups, numbers)
+    part["flags"][begins] |= flag_mask(first)
+    part["flags"][ends] |= flag_mask(last)
+
+
+def _imaging(simulate: Simulate, slices: int) -> NDArray[np.void]:
+    lines = acquired_lines(simulate)
+    embedded = simulate.calibration == "embedded"
+    over = {
+        "repetition": np.arange(simulate.repetitions),
+        "slice": np.arange(slices),
+        "average": np.arange(simulate.averages),
+        "line": lines.imaging if embedded else lines.grid,
+    }
+    order = ("repetition", "average", "line", "slice") if simulate.interleaved else tuple(over)
+    part = _loop(Kind.IMAGING, **{name: over[name] for name in order})
+    if embedded:
+        is_calibration = np.isin(part["line"], lines.calibration)
+        on_grid = np.isin(part["line"], lines.grid)
+        both = flag_mask(AcqFlag.IS_PARALLEL_CALIBRATION_AND_IMAGING)
+        part["flags"][is_calibration & on_grid] |= both
+        part["flags"][is_calibration & ~on_grid] |= flag_mask(AcqFlag.IS_PARALLEL_CALIBRATION)
+    frame = ("slice", "repetition")
+    _mark_edges(part, frame, AcqFlag.FIRST_IN_SLICE, AcqFlag.LAST_IN_SLICE)
+    _mark_edges(part, (*frame, "average"), AcqFlag.FIRST_IN_ENCODE_STEP1, AcqFlag.LAST_IN_ENCODE_STEP1)
+    _mark_edges(part, (*frame, "average"), AcqFlag.FIRST_IN_AVERAGE, AcqFlag.LAST_IN_AVERAGE)
+    _mark_edges(part, ("repetition",), AcqFlag.FIRST_IN_REPETITION, AcqFlag.LAST_IN_REPETITION)
+    return part
+
+
+def plan(simulate: Simulate, slices: int) -> NDArray[np.void]:
+    """Every readout of a scan (readout,) of PLAN: noise, separate calibration slice by slice, then imaging."""
+    noise = np.zeros(simulate.noise_readouts, PLAN)
+    noise["flags"] = flag_mask(AcqFlag.IS_NOISE_MEASUREMENT)
+    parts = [noise]
+    if simulate.calibration == "separate":
+        lines = acquired_lines(simulate).calibration
+        reference = _loop(Kind.REFERENCE, slice=np.arange(slices), line=lines)
+        reference["flags"] = flag_mask(AcqFlag.IS_PARALLEL_CALIBRATION)
+        parts.append(reference)
+    parts.append(_imaging(simulate, slices))
+    whole = np.concatenate(parts)
+    whole["flags"][-1] |= flag_mask(AcqFlag.LAST_IN_MEASUREMENT)
+    return whole
