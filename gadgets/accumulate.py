@@ -107,6 +107,8 @@ class _Desk:
                 yield from self._place(_part(lines, keep))
             if flags[stop - 1] & ENDS_FRAME:
                 yield from self._ended(headers[stop - 1], lines.arrived_ns)
+            elif not self._flagged_ends:
+                yield from self._full(_key(headers[stop - 1]))
 
     def close(self) -> Iterator[Message]:
         """Let go of what never ended, and say what was not used."""
@@ -143,8 +145,6 @@ class _Desk:
             self._put(frame, lines)
         else:
             yield from self._place_around_reference(frame, lines, calibrating)
-        if not self._flagged_ends and self._complete(frame):
-            yield from self._leave(key, "complete")
 
     def _place_around_reference(
         self, frame: _Open, lines: Lines, calibrating: NDArray[np.bool_]
@@ -188,10 +188,12 @@ class _Desk:
         grid = self._grid(frame)
         return grid if self._separate else grid | frame.placed.calibrating
 
-    def _complete(self, frame: _Open) -> bool:
-        """Tell whether a frame of a scan without LAST flags is full; only full sampling can be told for sure."""
-        full = self._lattice.acceleration == (1, 1)
-        return full and bool((frame.placed.seen >= self._averages)[self._expected(frame)].all())
+    def _full(self, key: Key) -> Iterator[Message]:
+        """Let a frame go that is full, in a scan without LAST flags; only full sampling can be told for sure."""
+        if self._lattice.acceleration == (1, 1) and key in self._frames:
+            frame = self._frames[key]
+            if (frame.placed.seen >= self._averages)[self._expected(frame)].all():
+                yield from self._leave(key, "complete")
 
     def _ended(self, header: Record, arrived_ns: int) -> Iterator[Message]:
         slice_, key = int(header["idx"]["slice"]), _key(header)
