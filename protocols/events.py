@@ -1,8 +1,9 @@
 """What goes over the bus, one type a topic; the JSON Schemas are made from these types."""
 
 import time
+from collections.abc import Mapping
 from enum import Enum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +24,9 @@ class Severity(str, Enum):
 class _Event(BaseModel):
     """A frozen value with a version; unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="null")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_inf_nan="null", json_schema_serialization_defaults_required=True
+    )
 
     version: Literal[1] = 1
     time_s: Annotated[float, Field(description="Unix time when it was made")] = Field(default_factory=time.time)
@@ -107,5 +110,11 @@ class Prescription(_Event):
     expires_s: float | None = None
 
 
-EVENTS = {"flag": Flag, "metrics": Metrics, "image-ready": ImageReady, "health": Health, "prescription": Prescription}
 Event = Flag | Metrics | ImageReady | Health | Prescription
+EVENTS: Final[Mapping[str, type[Event]]] = {
+    "flag": Flag,
+    "metrics": Metrics,
+    "image-ready": ImageReady,
+    "health": Health,
+    "prescription": Prescription,
+}
