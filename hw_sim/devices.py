@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-__all__ = ["AT_REST", "Motion", "Pose", "Table"]
+__all__ = ["AT_REST", "HOME", "STILL", "Motion", "Pose", "Table"]
 
 Vector = tuple[float, float, float]
 
@@ -28,6 +28,9 @@ class Table:
         reach_mm = self.speed_mm_per_s * (time_ns - self.time_ns) * 1e-9
         step_mm = copysign(min(reach_mm, abs(gap_mm)), gap_mm)
         return replace(self, position_mm=self.position_mm + step_mm, time_ns=time_ns)
+
+
+HOME: Final = Table(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,9 @@ class Motion:
             _between(self.start.shift_mm, self.end.shift_mm, done),
             _between(self.start.turn_deg, self.end.turn_deg, done),
         )
+
+
+STILL: Final = Motion()
 
 
 def _between(a: Vector, b: Vector, done: float) -> Vector:

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_sim.devices import Table
+from hw_sim.devices import HOME, Table
 from hw_sim.planes import Plane
 from hw_sim.sequencer import Kind, Lines
 from protocols.mrd import ACQUISITION
@@ -27,7 +27,7 @@ class Order:
     measurement: int = 1
     patient_position: str = "HFS"
     begins_ns: int = 0
-    table: Table = Table(0.0, 0.0)
+    table: Table = HOME
 
 
 def first_line(lines: Lines) -> int:

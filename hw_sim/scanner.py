@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_sim.coils import Array
-from hw_sim.devices import Motion, Pose
+from hw_sim.devices import STILL, Motion, Pose
 from hw_sim.frontend import Frontend
 from hw_sim.paperwork import Order, first_line, headers, scan_of
 from hw_sim.planes import Plane, planes
@@ -34,7 +34,7 @@ class Scanner:
 
     patient: Patient
     coils: Array
-    motion: Motion = Motion()
+    motion: Motion = STILL
     seed: int = 1
 
     def prepare(self, simulate: Simulate, order: Order) -> "Played":
