@@ -1,7 +1,7 @@
 """Two clocks: one that lets real time pass, and one that does not wait."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,14 +16,15 @@ class Clock(Protocol):
         """Return when the moment has come; tells how late, in ns."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WallClock:
-    """Scan time is real time from the moment the clock was made."""
+    """Scan time is real time from the first question on."""
 
-    begun_ns: int = field(default_factory=time.monotonic_ns)
+    begun_ns: int = 0
 
     def wait_until(self, scan_ns: int) -> int:
         """Sleep until then."""
+        self.begun_ns = self.begun_ns or time.monotonic_ns() - scan_ns
         due_ns = self.begun_ns + scan_ns
         while (left_ns := due_ns - time.monotonic_ns()) > 0:
             time.sleep(left_ns * 1e-9)

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,9 +28,10 @@ POLL_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Where the scanner falls silent for good: after so many bytes of a session."""
+    """Where the scanner falls silent for good: after so many bytes of a session, or in the middle of a readout."""
 
-    byte: int
+    byte: int | None = None
+    readout: int | None = None  # number in the session, 0 is the first
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ def play(
         try:
             _send(_Line(sock, cut), session, xml, messages, clock or VirtualClock(), result)
         except _CutOff:
-            result.errors.append(f"the simulated scanner fell silent after {cut.byte if cut else 0} bytes, as asked")
+            result.errors.append(
+                f"the simulated scanner fell silent after {result.readouts} readouts, as it was told to"
+            )
         except OSError as problem:
             result.errors.append(_broken_off(session, result, problem))
         listener.wait()
@@ -102,19 +105,31 @@ class _Line:
 
     def __init__(self, sock: socket.socket, cut: Cut | None) -> None:
         self._socket = sock
-        self._left = cut.byte if cut else None
+        self._cut = cut
+        self._bytes = 0
+        self._readouts = 0
 
     def send(self, message: Message) -> None:
         """Send one message whole; raises _CutOff in the middle of the one that the cut hits."""
         data = b"".join(encode(message))
-        if self._left is None:
-            self._socket.sendall(data)
-            return
-        self._socket.sendall(data[: self._left])
-        self._left -= len(data)
-        if self._left <= 0:
+        count = len(message.headers) if isinstance(message, Readouts) else 0
+        last = self._last_byte(len(data), count)
+        self._socket.sendall(data[:last])
+        self._bytes += len(data)
+        self._readouts += count
+        if last is not None:
             self._socket.shutdown(socket.SHUT_WR)
             raise _CutOff
+
+    def _last_byte(self, size: int, readouts: int) -> int | None:
+        """Where in the message at hand the line is cut, if it is."""
+        cut = self._cut or Cut()
+        if cut.byte is not None and cut.byte < self._bytes + size:
+            return cut.byte - self._bytes
+        if cut.readout is not None and cut.readout < self._readouts + readouts:
+            one = size // readouts
+            return (cut.readout - self._readouts) * one + one // 2
+        return None
 
 
 def _send(
