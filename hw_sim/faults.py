@@ -104,14 +104,14 @@ def _not_a_number(one: Readouts) -> Iterator[Readouts]:
 
 
 def _saturate(one: Readouts) -> Iterator[Readouts]:
-    """The gain was far too high for this line: every strong sample sticks at the end of the range."""
+    """Clip as if the gain were far too high for this line: every strong sample sticks at the end of the range."""
     parts = one.samples.view(np.float32)
     top = np.float32(np.abs(parts).max() / 8)
     yield Readouts(one.headers, one.trajectory, np.clip(parts, -top, top).view(np.complex64))
 
 
 def _spike(one: Readouts) -> Iterator[Readouts]:
-    """A spark: one sample of all coils, hundred times the strongest."""
+    """Let a spark hit one sample of all coils, hundred times the strongest."""
     one.samples[:, :, one.samples.shape[2] // 3] = 100 * np.abs(one.samples).max()
     yield one
 

@@ -66,9 +66,7 @@ def play(
         try:
             _send(_Line(sock, cut), session, xml, messages, clock or VirtualClock(), result)
         except _CutOff:
-            result.errors.append(
-                f"the simulated scanner fell silent after {result.readouts} readouts, as it was told to"
-            )
+            result.errors.append(f"the simulated scanner fell silent after {result.readouts} readouts, as told")
         except OSError as problem:
             result.errors.append(_broken_off(session, result, problem))
         listener.wait()

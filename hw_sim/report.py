@@ -1,0 +1,72 @@
+"""One page that shows an exam, readable without a network."""
+
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import resources
+from typing import Any
+
+from hw_sim.collect import Result, timeline
+from hw_sim.console import Latency, latency, latency_plot
+from hw_sim.montage import montage
+from protocols.simulate import Simulate
+
+__all__ = ["Shown", "page"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One scan of an exam: how it was made and what it brought."""
+
+    name: str
+    title: str
+    result: Result
+    simulate: Simulate | None = None
+
+    @property
+    def latency(self) -> Latency | None:
+        """Latency over the images of the scan."""
+        return latency(self.result)
+
+    @property
+    def severities(self) -> str:
+        """How many flags of each severity."""
+        counts = Counter(flag.severity.value for flag in self.result.flags)
+        return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"
+
+
+def _embedded(png: bytes) -> str:
+    return "data:image/png;base64," + b64encode(png).decode()
+
+
+def _scan(shown: Shown) -> dict[str, Any]:
+    images = [arrived.image for arrived in shown.result.images]
+    flags = [flag for flag in shown.result.flags if flag.severity.value != "PASS"]
+    simulated = shown.simulate.model_dump(mode="json", exclude_none=True) if shown.simulate else {}
+    return {
+        "shown": shown,
+        "latency": shown.latency,
+        "montage": _embedded(montage(images)) if images else "",
+        "meta": dict(images[0].meta) if images else {},
+        "flags": flags,
+        "passed": len(shown.result.flags) - len(flags),
+        "rows": timeline(shown.result),
+        "simulated": simulated,
+    }
+
+
+def page(title: str, scans: Sequence[Shown], facts: dict[str, str]) -> str:
+    """HTML with everything inside it; `facts` stand at the top."""
+    from jinja2 import Environment
+
+    template = (resources.files("hw_sim") / "report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(template).render(
+        title=title,
+        made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        facts=facts,
+        scans=[_scan(shown) for shown in scans],
+        latency=_embedded(latency_plot([(shown.name, shown.result) for shown in scans])),
+    )
