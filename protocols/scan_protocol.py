@@ -7,8 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
-from xml.etree import ElementTree as ET
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -22,13 +21,11 @@ else:
     import tomli as tomllib
 
 __all__ = [
-    "BY_HEADER",
     "Chain",
     "Engines",
     "ProtocolError",
     "ScanProtocol",
     "find",
-    "from_xml",
     "load",
     "load_all",
     "names",
@@ -36,7 +33,6 @@ __all__ = [
     "select",
 ]
 
-BY_HEADER: Final = frozenset({"", "auto", "default", "scanside"})  # config names that leave the choice to the header
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _CODE = re.compile(r"[a-z0-9_]+")
 
@@ -122,7 +118,7 @@ def load_all(folders: Sequence[Path] = ()) -> tuple[ScanProtocol, ...]:
     for _, path in sorted(_files(folders).items()):
         try:
             protocols.append(load(path))
-        except ProtocolError as error:  # noqa: PERF203
+        except ProtocolError as error:
             problems += error.problems
     if problems:
         raise ProtocolError(problems)
@@ -137,29 +133,6 @@ def find(name: str, folders: Sequence[Path] = ()) -> ScanProtocol:
         what = f"no scan protocol of this name. {nearest(name.removesuffix('.toml'), files)}"
         raise ProtocolError([Problem("config", repr(name), what)])
     return load(path)
-
-
-def from_xml(text: str, folders: Sequence[Path] = ()) -> ScanProtocol | None:
-    """Take the scan protocol that Gadgetron's <configuration><protocol>NAME</protocol></configuration> names.
-
-    None where it names none: the header decides. Raises ProtocolError for what is not such a document.
-    """
-    body = re.sub(r"^\s*<\?xml.*?\?>", "", text, flags=re.DOTALL).strip()
-    if not body:
-        return None
-    try:
-        root = ET.fromstring(body)  # noqa: S314 - expat bounds entity expansion since 2.4.1
-    except ET.ParseError as error:
-        raise ProtocolError([Problem("config", "", f"not XML: {error}", error.position[0])]) from error
-    tags = {element.tag.rpartition("}")[2]: element for element in root}
-    if root.tag.rpartition("}")[2] != "configuration" or "stream" in tags:
-        what = (
-            f"got a Gadgetron chain <{root.tag}>, wanted the name of a scan protocol or its TOML, or from Gadgetron "
-            "<configuration><protocol>NAME</protocol></configuration>"
-        )
-        raise ProtocolError([Problem("config", "", what)])
-    name = (tags["protocol"].text or "").strip() if "protocol" in tags else ""
-    return None if name in BY_HEADER else find(name, folders)
 
 
 def select(scan: Scan, protocols: Iterable[ScanProtocol]) -> ScanProtocol:

@@ -255,30 +255,3 @@ def test_the_order_in_which_files_are_listed_does_not_matter():
     protocols = scan_protocol.load_all()
     for came in (scan(), scan("gre", "SIEMENS"), scan("scout")):
         assert scan_protocol.select(came, protocols) == scan_protocol.select(came, protocols[::-1])
-
-
-XML = '<?xml version="1.0"?>'
-
-
-def test_gadgetron_names_a_scan_protocol_in_its_own_xml():
-    text = f"{XML}<configuration><protocol> scout </protocol></configuration>"
-    assert scan_protocol.from_xml(text).name == "scout"
-
-
-@pytest.mark.parametrize("text", [XML, f"{XML}<configuration/>", "<configuration><a>b</a></configuration>"])
-def test_gadgetron_may_leave_the_choice_to_the_header(text):
-    assert scan_protocol.from_xml(text) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        ("<configuration>", "not XML"),
-        ("<configuration><protocol>scuot</protocol></configuration>", "Did you mean 'scout'"),
-        ("<gadgetronStreamConfiguration/>", "got a Gadgetron chain"),
-        ("<configuration><stream/></configuration>", "got a Gadgetron chain"),
-    ],
-)
-def test_xml_that_names_no_known_scan_protocol_is_an_error(text, why):
-    with pytest.raises(ProtocolError, match=why):
-        scan_protocol.from_xml(text)
