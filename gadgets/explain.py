@@ -1,0 +1,45 @@
+"""What `scanside check` says of a scan protocol."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gadgets.recipe import explain, problems
+from protocols.problems import Problem, ProtocolError
+from protocols.scan_protocol import ScanProtocol, find, load
+
+__all__ = ["examine"]
+
+
+def examine(what: str, folders: tuple[Path, ...] = ()) -> tuple[list[str], list[Problem]]:
+    """Explain the scan protocol of that file or name, line by line, and list what is wrong with it."""
+    try:
+        is_file = what.endswith(".toml") or Path(what).is_file()
+        protocol = load(Path(what)) if is_file else find(what, folders)
+    except ProtocolError as error:
+        return [], list(error.problems)
+    expired = [
+        Problem(
+            protocol.where, f"limits.{key}", f"expired on {limit.valid_until}; it judges UNKNOWN. Renew valid_until"
+        )
+        for key, limit in protocol.limits.items()
+        if limit.expired()
+    ]
+    wrong = [*problems(protocol), *expired]
+    return ([] if wrong else list(_explained(protocol))), wrong
+
+
+def _explained(protocol: ScanProtocol) -> Iterator[str]:
+    yield f"{protocol.name}: {protocol.title}"
+    yield f"  file      {protocol.where} ({protocol.short_hash})"
+    yield f"  for       {protocol.match or 'no header: chosen by name only'}"
+    for number, line in enumerate(explain(protocol), 1):
+        yield f"  {'chain   ' if number == 1 else '        '}  {number:2}. {line}"
+    for number, (key, limit) in enumerate(protocol.limits.items()):
+        yield f"  {'limits  ' if number == 0 else '        '}  {key} {limit}"
+    if protocol.deadlines:
+        yield "  deadlines " + ", ".join(f"{stage} {ms:g} ms" for stage, ms in protocol.deadlines.items())
+    engines = protocol.engines
+    models = "".join(f", {node}: {model}" for node, model in engines.models.items())
+    yield f"  engines   {' or '.join(engines.backends)}{models} (unusable: {engines.on_unusable})"
+    if protocol.simulate is not None:
+        yield f"  simulated by: scanside-sim scan {protocol.name}"
