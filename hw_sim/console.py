@@ -42,7 +42,7 @@ def latency(result: Result) -> Latency | None:
 
 
 def write_images(path: Path, images: Sequence[Image]) -> None:
-    """Write images to an ISMRMRD HDF5 file, one group a series: image_1, image_2 …"""
+    """Write images to an ISMRMRD HDF5 file, one group a series, named image_1, image_2 and so on."""
     import ismrmrd
 
     path.unlink(missing_ok=True)
@@ -86,7 +86,6 @@ def keep(result: Result, folder: Path) -> None:
 
 def latency_plot(results: Sequence[tuple[str, Result]]) -> bytes:
     """PNG of the latency of every image, one colour a scan."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.2), layout="constrained")
@@ -101,5 +100,5 @@ def latency_plot(results: Sequence[tuple[str, Result]]) -> bytes:
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     store = BytesIO()
-    FigureCanvasAgg(figure).print_png(store)
+    figure.savefig(store, format="png", dpi=110)
     return store.getvalue()

@@ -32,7 +32,7 @@ def _number(image: Image, *names: str) -> float | None:
 
 
 def shades(image: Image) -> NDArray[np.uint8]:
-    """Grey values (y, x) of the middle plane of the first channel, by the image's own window or else by its contents."""
+    """Grey values (y, x) of the middle plane of the first channel, by the image's own window or by its contents."""
     plane = np.abs(image.pixels[0, image.pixels.shape[1] // 2]).astype(np.float64)
     centre, width = _number(image, "WindowCenter"), _number(image, "WindowWidth")
     if centre is None or not width:

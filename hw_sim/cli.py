@@ -1,0 +1,140 @@
+"""scanside-sim: a scanner, a patient and a console on the command line."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hw_sim.errors import LinkError, SimulationError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    help="""A simulated MR scanner that talks to `scanside serve` over TCP, as a real one would.
+
+    [bold]scanside-sim exam head[/]                      start a plugin, scan a head, show the page\n
+    [bold]scanside-sim scan brain_gre_r4 --port 9002[/]  one scan to a plugin that runs already\n
+    [bold]scanside-sim replay raw.h5 --pace 5[/]         recorded raw data, one readout every 5 ms\n
+    [bold]scanside-sim console tcp://127.0.0.1:9003[/]   watch flags and images on the bus\n
+    [bold]scanside-sim faults[/]                         what can be made to go wrong
+    """,
+)
+
+Connect = Annotated[str, typer.Option(help="HOST:PORT of a plugin that runs already.")]
+Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The same on this machine: 127.0.0.1:PORT.")]
+Out = Annotated[Path, typer.Option(help="Folder for images, flags, timeline and page.")]
+Bus = Annotated[str | None, typer.Option(help="Bus address of that plugin, to collect its flags.")]
+Coils = Annotated[int, typer.Option(min=4, max=64, help="Receive loops around the head.")]
+
+
+def _here(port: int | None) -> str:
+    return f"127.0.0.1:{port}" if port else ""
+
+
+def _fail(problem: object) -> typer.Exit:
+    typer.echo(f"scanside-sim: {problem}", err=True)
+    return typer.Exit(1)
+
+
+@app.command()
+def exam(
+    name: Annotated[str, typer.Argument(help="Name of an exam (head), or a .toml file.")] = "head",
+    connect: Annotated[str | None, typer.Option(help="HOST:PORT; absent: a plugin is started for the exam.")] = None,
+    bus: Bus = None,
+    out: Out = Path("out/exam"),
+    virtual_time: Annotated[bool, typer.Option(help="Do not wait for the sequence's own times.")] = False,  # noqa: FBT002
+) -> None:
+    """Run a whole exam in real time and show what came of it in OUT/index.html.
+
+    Exits 1 if an image is missing, saying which.
+    """
+    from hw_sim.commands import exam_command
+
+    _run(lambda: exam_command(name, connect, bus, out, virtual_time=virtual_time))
+
+
+@app.command()
+def scan(  # noqa: PLR0913, PLR0917 - a command line has many options
+    protocol: Annotated[str, typer.Argument(help="Scan protocol with a [simulate] table, by name or file.")],
+    connect: Connect = "127.0.0.1:9002",
+    port: Port = None,
+    bus: Bus = None,
+    out: Out = Path("out/scan"),
+    patient: Annotated[str, typer.Option(help="mni, phantom, or a NIfTI file.")] = "phantom",
+    coils: Coils = 16,
+    virtual_time: Annotated[bool, typer.Option(help="Do not wait for the sequence's own times.")] = False,  # noqa: FBT002
+    fault: Annotated[str | None, typer.Option(help="Something that goes wrong; see `scanside-sim faults`.")] = None,
+    at: Annotated[int, typer.Option(min=0, help="Where it goes wrong: number of the readout, or of the byte.")] = 40,
+) -> None:
+    """Play one scan protocol to a plugin.
+
+    Example: scanside-sim scan brain_gre_r4 --patient mni --fault lose_line --at 20
+    """
+    from hw_sim.commands import Wanted, scan_command
+
+    wanted = Wanted(_here(port) or connect, bus, out, patient, coils, virtual_time, fault, at)
+    _run(lambda: scan_command(protocol, wanted))
+
+
+@app.command()
+def replay(  # noqa: PLR0913, PLR0917 - a command line has many options
+    file: Annotated[Path, typer.Argument(help="ISMRMRD HDF5 file with raw data.")],
+    pace: Annotated[str, typer.Option(help="recorded, max, or a TR in ms.")] = "recorded",
+    connect: Connect = "127.0.0.1:9002",
+    port: Port = None,
+    bus: Bus = None,
+    out: Out = Path("out/replay"),
+    config: Annotated[str, typer.Option(help="Scan protocol to ask for; auto: the plugin chooses.")] = "auto",
+    group: Annotated[str, typer.Option(help="HDF5 group of the data.")] = "dataset",
+) -> None:
+    """Send recorded raw data as a scanner would, and keep the images that come back.
+
+    Example: scanside-sim replay brain16_r3.h5 --pace 5 --out out/brain
+    """
+    from hw_sim.commands import Wanted, replay_command
+
+    _run(lambda: replay_command(file, pace, config, group, Wanted(_here(port) or connect, bus, out)))
+
+
+@app.command()
+def console(
+    bus: Annotated[str, typer.Argument(help="Bus address that the plugin printed, tcp://HOST:PORT.")],
+    seconds: Annotated[float | None, typer.Option(help="Stop after so long; absent: at Ctrl-C.")] = None,
+) -> None:
+    """Print flags, images and metrics live, as they come over the bus."""
+    from hw_sim.commands import console_command
+
+    _run(lambda: console_command(bus, seconds))
+
+
+@app.command()
+def faults() -> None:
+    """List what can be made to go wrong with `scan --fault NAME --at N`."""
+    from hw_sim.commands import faults_command
+
+    faults_command()
+
+
+def _run(command: Callable[[], int]) -> None:
+    """Run a command; what cannot be done is one clear line and exit code 1."""
+    from protocols.bus import BusError
+    from protocols.scan_protocol import ProtocolError
+
+    try:
+        code = command()
+    except (SimulationError, LinkError, ProtocolError, BusError) as problem:
+        raise _fail(problem) from problem
+    except KeyboardInterrupt:
+        raise _fail("stopped by Ctrl-C") from None
+    sys.stdout.flush()
+    if code:
+        raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app()

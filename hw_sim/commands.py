@@ -1,0 +1,175 @@
+"""What the commands of scanside-sim do."""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocols.header import parse_header
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from threadpoolctl import threadpool_limits
+
+from hw_sim.clock import Clock, VirtualClock, WallClock
+from hw_sim.coils import head_array
+from hw_sim.console import keep
+from hw_sim.errors import SimulationError
+from hw_sim.exam import Sending, load_exam, patient_of, run_exam, run_scan, sequence_of
+from hw_sim.faults import FAULTS, find_fault
+from hw_sim.link import Session, play
+from hw_sim.paperwork import Order
+from hw_sim.plugin import Address, started
+from hw_sim.replay import read_recording
+from hw_sim.report import Shown, page
+from hw_sim.scanner import Scanner
+from protocols.bus import Subscriber
+from protocols.events import Flag, ImageReady
+
+__all__ = ["Wanted", "console_command", "exam_command", "faults_command", "replay_command", "scan_command"]
+
+SCREEN = Console()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Options that the commands share."""
+
+    connect: str
+    bus: str | None
+    out: Path
+    patient: str = "phantom"
+    coils: int = 16
+    virtual_time: bool = False
+    fault: str | None = None
+    at: int = 0
+
+
+class _Bars(ExitStack):
+    """A progress bar for everything that lasts; plain lines where there is no terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        columns = (TextColumn("{task.description:>16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = self.enter_context(Progress(*columns, console=SCREEN, refresh_per_second=4))
+        self._tasks: dict[str, TaskID] = {}
+
+    def watch(self, name: str, done: int, of: int) -> None:
+        """Show how far something is."""
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=of)
+            if not SCREEN.is_terminal:
+                SCREEN.print(f"{name} …")
+        self._progress.update(self._tasks[name], completed=done)
+
+
+def _address(connect: str, bus: str | None) -> Address:
+    host, _, port = connect.rpartition(":")
+    if not host or not port.isdigit():
+        raise SimulationError(f"--connect: got {connect!r}, wanted HOST:PORT, for example 127.0.0.1:9002")
+    return Address(host, int(port), bus)
+
+
+def _table(shown: list[Shown]) -> Table:
+    table = Table(title="What came back", title_justify="left")
+    for column in ("scan", "readouts", "images", "latency p50", "p99", "send jitter p99", "flags"):
+        table.add_column(column, justify="left" if column in {"scan", "flags"} else "right")
+    for scan in shown:
+        late = scan.latency
+        times = (f"{late.p50_ms:.1f} ms", f"{late.p99_ms:.1f} ms") if late else ("-", "-")
+        result = scan.result
+        jitter = f"{result.jitter.p99_ms:.2f} ms"
+        table.add_row(scan.name, str(result.readouts), str(len(result.images)), *times, jitter, scan.severities)
+    return table
+
+
+def _verdict(shown: list[Shown], result_file: Path) -> int:
+    """Print the table, the complaints and where everything lies; 1 if an image is missing or something broke."""
+    SCREEN.print(_table(shown))
+    code = 0
+    for scan in shown:
+        told = list(scan.result.errors)
+        if scan.result.missing:
+            frames = ", ".join(f"slice {key[0]} repetition {key[3]}" for key in scan.result.missing[:10])
+            told.append(f"no image of {frames}{' …' if len(scan.result.missing) > 10 else ''}")
+        elif not scan.result.images:
+            told.append("no image came")
+        for line in told:
+            SCREEN.print(f"{scan.name}: {line}", style="red", markup=False)
+        code = code or bool(told)
+    SCREEN.print(f"See {result_file}")
+    return int(code)
+
+
+def exam_command(name: str, connect: str | None, bus: str | None, out: Path, *, virtual_time: bool) -> int:
+    """Run an exam; returns the exit code."""
+    wanted = load_exam(name)
+    out.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1))
+        where = _address(connect, bus) if connect else stack.enter_context(started(out / "plugin.log"))
+        with _Bars() as bars:
+            shown = run_exam(wanted, Sending(where, virtual_time), out, bars.watch)
+    return _verdict(shown, out / "index.html")
+
+
+def scan_command(name: str, wanted: Wanted) -> int:
+    """Play one scan; returns the exit code."""
+    protocol, simulate = sequence_of(name)
+    fault = find_fault(wanted.fault) if wanted.fault else None
+    sending = Sending(_address(wanted.connect, wanted.bus), wanted.virtual_time, fault, wanted.at)
+    with threadpool_limits(1), _Bars() as bars:
+        scanner = Scanner(patient_of(wanted.patient), head_array(wanted.coils))
+        played = scanner.prepare(simulate, Order(protocol.name))
+        result, truths = run_scan(played, protocol.name, sending, bars.watch)
+    for truth in truths:
+        SCREEN.print(f"truth: {truth}", markup=False)
+    return _finish(Shown(protocol.name, protocol.title, result, simulate), wanted)
+
+
+def _finish(shown: Shown, wanted: Wanted) -> int:
+    keep(shown.result, wanted.out)
+    text = page(shown.title, [shown], {"plugin": wanted.connect})
+    (wanted.out / "index.html").write_text(text, encoding="utf-8")
+    return _verdict([shown], wanted.out / "index.html")
+
+
+def replay_command(file: Path, pace: str, config: str, group: str, wanted: Wanted) -> int:
+    """Send a recording; returns the exit code."""
+    recording = read_recording(file, group)
+    timed = recording.paced(pace)
+    clock: Clock = VirtualClock() if pace == "max" else WallClock()
+    where = _address(wanted.connect, wanted.bus)
+    with _Bars() as bars:
+        bars.watch(file.name, 0, len(recording.headers))
+        result = play(Session(where.host, where.port, config, where.bus), recording.xml, timed, clock)
+        bars.watch(file.name, result.readouts, len(recording.headers))
+    name = parse_header(recording.xml).protocol_name or file.stem
+    return _finish(Shown(file.stem, f"{file.name}: {name}", result), wanted)
+
+
+def console_command(bus: str, seconds: float | None) -> int:
+    """Print events until the time is over; returns the exit code."""
+    end = time.monotonic() + (seconds if seconds is not None else 1e12)
+    with Subscriber(bus) as subscriber:
+        SCREEN.print(f"listening to {bus}, Ctrl-C ends")
+        while (left := end - time.monotonic()) > 0:
+            event = subscriber.receive(timeout_s=min(left, 0.5))
+            if isinstance(event, Flag):
+                SCREEN.print(f"{event.severity.value:8}{event.code}: {event.message} {event.advice}", markup=False)
+            elif isinstance(event, ImageReady):
+                where = f"series {event.series} slice {event.slice} repetition {event.repetition}"
+                SCREEN.print(f"image   {where}, {event.latency_ms:.1f} ms, {event.engine}", markup=False)
+            elif event is not None:
+                SCREEN.print(f"{event.topic:8}{event.model_dump_json(exclude={'version', 'topic'})}", markup=False)
+    return 0
+
+
+def faults_command() -> None:
+    """Print the table of faults."""
+    table = Table(title="scanside-sim scan PROTOCOL --fault NAME --at N", title_justify="left")
+    for column in ("name", "what goes wrong", "N counts"):
+        table.add_column(column)
+    for fault in FAULTS.values():
+        table.add_row(fault.name, fault.what, fault.counts)
+    SCREEN.print(table)

@@ -1,0 +1,175 @@
+"""An exam: a patient, a coil array and scans, written in TOML, run against a plugin over the wire."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+from protocols.header import write_header
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hw_sim.clock import Clock, VirtualClock, WallClock
+from hw_sim.coils import head_array
+from hw_sim.collect import Result
+from hw_sim.console import keep, latency_plot, write_flags
+from hw_sim.errors import SimulationError
+from hw_sim.faults import Fault, Truth
+from hw_sim.head import load_nifti, mni_head
+from hw_sim.link import Session, play
+from hw_sim.pacing import ahead, at_once, every
+from hw_sim.paperwork import Order
+from hw_sim.phantom import ASYMMETRIC
+from hw_sim.plugin import Address
+from hw_sim.report import Shown, page
+from hw_sim.scanner import Played, Scanner
+from hw_sim.signal import Patient
+from protocols import scan_protocol
+from protocols.messages import Message, Readouts
+from protocols.scan_protocol import ScanProtocol
+from protocols.simulate import Simulate
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Exam", "Sending", "exam_names", "load_exam", "patient_of", "run_exam", "run_scan", "sequence_of"]
+
+Watch = Callable[[str, int, int], None]  # (what, done, of)
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Body(_Table):
+    """Who lies in the scanner."""
+
+    body: Annotated[str, Field(description="mni, phantom, or a NIfTI file")] = "mni"
+    position: Annotated[str, Field(pattern=r"^[HF]F(S|P|DR|DL)$")] = "HFS"
+
+
+class Loops(_Table):
+    """The receive array."""
+
+    coils: Annotated[int, Field(ge=4, le=64)] = 16
+
+
+class Step(_Table):
+    """One scan of the exam."""
+
+    protocol: str
+
+
+class Exam(_Table):
+    """What an exam file holds."""
+
+    title: str
+    patient: Body = Body()
+    array: Loops = Loops()
+    scans: Annotated[tuple[Step, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """How a scan is sent."""
+
+    address: Address
+    virtual_time: bool = False
+    fault: Fault | None = None
+    fault_at: int = 0
+
+
+def exam_names() -> tuple[str, ...]:
+    """Names of the exams that come with the simulator."""
+    return tuple(sorted(path.name[:-5] for path in (resources.files("hw_sim") / "exams").iterdir()))
+
+
+def load_exam(name: str) -> Exam:
+    """Read an exam by name or by file; raises SimulationError with what is wrong."""
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = Path(str(resources.files("hw_sim") / "exams" / f"{name}.toml"))
+        if not path.exists():
+            raise SimulationError(f"no exam called '{name}'. Known: {', '.join(exam_names())}, or give a .toml file")
+    try:
+        return Exam.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise SimulationError(f"{path}: {problem}") from problem
+    except ValidationError as problem:
+        told = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in problem.errors())
+        raise SimulationError(f"{path}: {told}") from problem
+
+
+def patient_of(body: str) -> Patient:
+    """Fetch a patient by name or NIfTI file."""
+    if body == "phantom":
+        return ASYMMETRIC
+    return mni_head() if body == "mni" else load_nifti(Path(body))
+
+
+def sequence_of(name: str, folders: Iterable[Path] = ()) -> tuple[ScanProtocol, Simulate]:
+    """Find a scan protocol by name or file, with what is to be simulated."""
+    path = Path(name)
+    protocol = scan_protocol.load(path) if path.suffix == ".toml" else scan_protocol.find(name, tuple(folders))
+    if protocol.simulate is None:
+        raise SimulationError(f"{protocol.where}: no [simulate] table, so there is nothing to play. Try brain_gre_r4")
+    return protocol, protocol.simulate
+
+
+def _watched(
+    messages: Iterable[tuple[int, Message]], name: str, of: int, watch: Watch
+) -> Iterator[tuple[int, Message]]:
+    done = 0
+    for due_ns, message in messages:
+        yield due_ns, message
+        done += len(message.headers) if isinstance(message, Readouts) else 0
+        watch(name, done, of)
+
+
+def run_scan(played: Played, config: str, sending: Sending, watch: Watch) -> tuple[Result, list[Truth]]:
+    """Play one prepared scan to the plugin and collect what comes back, with the truth of the fault, if any."""
+    truths: list[Truth] = []
+    fault = sending.fault
+    stream: Iterator[Message] = played.readouts()
+    if fault and fault.node:
+        stream = fault.node(sending.fault_at, truths)(stream)
+    stream = ahead(stream)
+    timed = at_once(stream) if sending.virtual_time else every(stream, played.tr_ms)
+    clock: Clock = VirtualClock() if sending.virtual_time else WallClock()
+    where = sending.address
+    session = Session(where.host, where.port, config, where.bus)
+    cut = fault.cut(sending.fault_at) if fault and fault.cut else None
+    name = played.scan.protocol_name
+    result = play(session, write_header(played.scan), _watched(timed, name, len(played.plan), watch), clock, cut)
+    return result, truths
+
+
+def run_exam(exam: Exam, sending: Sending, out: Path, watch: Watch) -> list[Shown]:
+    """Play all scans of an exam one after another; leaves images, flags, plots and the page in `out`."""
+    watch("patient", 0, 1)
+    scanner = Scanner(patient_of(exam.patient.body), head_array(exam.array.coils))
+    watch("patient", 1, 1)
+    shown = []
+    for number, step in enumerate(exam.scans, 1):
+        protocol, simulate = sequence_of(step.protocol)
+        played = scanner.prepare(simulate, Order(protocol.name, number, exam.patient.position))
+        result, _ = run_scan(played, protocol.name, sending, watch)
+        keep(result, out / f"{number}_{protocol.name}")
+        shown.append(Shown(protocol.name, protocol.title, result, simulate))
+    write_exam(exam, shown, out)
+    return shown
+
+
+def write_exam(exam: Exam, shown: list[Shown], out: Path) -> None:
+    """Write what belongs to the exam as a whole: flags.json, latency.png, index.html."""
+    write_flags(out / "flags.json", [flag for scan in shown for flag in scan.result.flags])
+    (out / "latency.png").write_bytes(latency_plot([(scan.name, scan.result) for scan in shown]))
+    facts = {
+        "patient": f"{exam.patient.body}, {exam.patient.position}",
+        "array": f"{exam.array.coils} loops around the head, Biot-Savart",
+        "duration": f"{sum(scan.result.seconds for scan in shown):.1f} s of scanning",
+    }
+    (out / "index.html").write_text(page(exam.title, shown, facts), encoding="utf-8")
