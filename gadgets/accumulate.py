@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,9 +147,7 @@ class _Desk:
         else:
             yield from self._place_around_reference(frame, lines, calibrating)
 
-    def _place_around_reference(
-        self, frame: _Open, lines: Lines, calibrating: NDArray[np.bool_]
-    ) -> Iterator[Message]:
+    def _place_around_reference(self, frame: _Open, lines: Lines, calibrating: NDArray[np.bool_]) -> Iterator[Message]:
         """Place a batch in which calibration lines begin or end; they are complete where imaging lines go on."""
         first = int(np.argmax(calibrating)) if not frame.placed.calibrating.any() else 0
         rest = np.flatnonzero(~calibrating[first:])
@@ -298,7 +297,7 @@ def _runs(headers: NDArray[np.void], *, separate: bool) -> Iterator[tuple[int, i
     for name in (*FRAME_COUNTERS, "average"):
         cut |= idx[name][1:] != idx[name][:-1]
     edges = [0, *(np.flatnonzero(cut) + 1).tolist(), count]
-    yield from zip(edges[:-1], edges[1:], strict=True)
+    yield from pairwise(edges)
 
 
 def _part(lines: Lines, keep: NDArray[np.intp]) -> Lines:

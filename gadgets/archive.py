@@ -43,17 +43,18 @@ def archive(context: Context, queue_mib: int = 256, flush_every_s: float = 1.0) 
         try:
             for message in messages:
                 if isinstance(message, Readouts | Waveforms):
-                    problem = writer.take(message)
-                    if problem:
-                        yield context.flag("archive_incomplete", Severity.FAIL, problem, advice="free the archive's disk")
+                    yield from _problem(writer.take(message), context)
                 yield message
-            problem = writer.finish()
-            if problem:
-                yield context.flag("archive_incomplete", Severity.FAIL, problem, advice="free the archive's disk")
+            yield from _problem(writer.finish(), context)
         finally:
             writer.finish()
 
     return node
+
+
+def _problem(problem: str | None, context: Context) -> Iterator[Message]:
+    if problem is not None:
+        yield context.flag("archive_incomplete", Severity.FAIL, problem, advice="free the archive's disk")
 
 
 def _path(folder: Path, session: str) -> Path:

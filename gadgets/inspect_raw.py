@@ -26,34 +26,54 @@ def inspect(context: Context) -> Node:
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        layout: tuple[int, ...] | None = None
-        saturated, peak = 0, 0.0
+        watch = _Watch(context)
         for message in messages:
-            if not isinstance(message, Readouts) or not len(message.headers):
-                yield message
-                continue
-            imaging = ~has_flag(message.headers["flags"], AcqFlag.IS_NOISE_MEASUREMENT)
-            if imaging.any():
-                layout = layout or message.samples.shape[1:]
-                if message.samples.shape[1:] != layout:
-                    yield Failure(_changed(message, layout))
+            if isinstance(message, Readouts) and len(message.headers):
+                yield from watch.look(message)
+                if watch.stopped:
                     return
-            message, findings = _without_nan(message, context)
-            yield from findings
-            if not len(message.headers):
-                continue
-            clipped, peak = _clipped(message.samples, peak)
-            if clipped.any():
-                first = saturated == 0
-                saturated += int(clipped.any(axis=1).sum())
-                if first:
-                    yield _saturation(context, message, clipped)
-            yield message
-        if saturated > 1:
-            text = f"{saturated} readouts were saturated in this scan"
-            yield context.flag("saturated_samples", Severity.FAIL, text, score=saturated, unit="readouts")
+            else:
+                yield message
+        yield from watch.summary()
 
     return node
+
+
+class _Watch:
+    """What has been seen of one scan."""
+
+    def __init__(self, context: Context) -> None:
+        self.stopped = False
+        self._context = context
+        self._layout: tuple[int, ...] | None = None
+        self._saturated = 0
+        self._peak = 0.0
+
+    def look(self, message: Readouts) -> Iterator[Message]:
+        """Pass what is good of a batch, and what is to be said about it."""
+        if not has_flag(message.headers["flags"], AcqFlag.IS_NOISE_MEASUREMENT).all():
+            self._layout = self._layout or message.samples.shape[1:]
+            if message.samples.shape[1:] != self._layout:
+                self.stopped = True
+                yield Failure(_changed(message, self._layout))
+                return
+        message, findings = _without_nan(message, self._context)
+        yield from findings
+        if not len(message.headers):
+            return
+        clipped, self._peak = _clipped(message.samples, self._peak)
+        if clipped.any():
+            first = self._saturated == 0
+            self._saturated += int(clipped.any(axis=1).sum())
+            if first:
+                yield _saturation(self._context, message, clipped)
+        yield message
+
+    def summary(self) -> Iterator[Message]:
+        """How much was saturated, where it was more than what has been said."""
+        if self._saturated > 1:
+            text = f"{self._saturated} readouts were saturated in this scan"
+            yield self._context.flag("saturated_samples", Severity.FAIL, text, score=self._saturated, unit="readouts")
 
 
 def _changed(message: Readouts, layout: tuple[int, ...]) -> str:

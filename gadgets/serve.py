@@ -18,16 +18,14 @@ import structlog
 from prometheus_client import start_http_server
 from threadpoolctl import threadpool_limits
 
+from gadgets.choose import Choice
 from gadgets.context import Memory
-from gadgets.recipe import problems
 from gadgets.session import Session, Surroundings
-from protocols import scan_protocol
 from protocols.bus import Answers, Publisher
 from protocols.encode import encode
 from protocols.events import Health
 from protocols.logs import configure
 from protocols.messages import Close, Text
-from protocols.scan_protocol import ProtocolError, ScanProtocol
 
 __all__ = ["ServeError", "ServeOptions", "Server", "running", "serve"]
 
@@ -113,13 +111,11 @@ class Server:
         self.answers_address = ""
         self._listener = listener
         self._bus = publisher
-        self._folders = options.protocols
-        self._known = _load(options.protocols)
+        self._choice = Choice.of(options.protocols)
         self._around = Surroundings(
-            choose=self._choose,
-            match=lambda scan: scan_protocol.select(scan, self._known),
+            choice=self._choice,
             answer=self._answer,
-            bus=publisher,
+            publish=publisher.publish,
             workers=workers,
             memory=Memory(),
             archive=options.archive,
@@ -201,13 +197,6 @@ class Server:
         while not self._stopping.wait(HEALTH_EVERY_S):
             self._bus.publish(self.health())
 
-    def _choose(self, config: str, is_name: bool) -> ScanProtocol | None:  # noqa: FBT001 - a field of the message
-        if config.lstrip().startswith("<"):
-            return scan_protocol.from_xml(config, self._folders)
-        if not is_name:
-            return _checked(scan_protocol.parse(config, "CONFIG_TEXT"))
-        return None if config in scan_protocol.BY_HEADER else _checked(scan_protocol.find(config, self._folders))
-
     def _answer(self, key: str) -> str:
         answers = {
             "scanside::version": lambda: version("scanside"),
@@ -220,20 +209,8 @@ class Server:
         return answers[key]() if key in answers else f"Unknown query '{key}'; known: {', '.join(answers)}"
 
     def _info(self) -> str:
-        names = ", ".join(sorted(protocol.name for protocol in self._known))
+        names = ", ".join(sorted(protocol.name for protocol in self._choice.known))
         return f"Scanside {version('scanside')}, {self.connections} connections; scan protocols: {names}"
-
-
-def _load(folders: tuple[Path, ...]) -> tuple[ScanProtocol, ...]:
-    """Read and check every scan protocol now, so that a mistake is seen at start and not at the scanner."""
-    return tuple(_checked(protocol) for protocol in scan_protocol.load_all(folders))
-
-
-def _checked(protocol: ScanProtocol) -> ScanProtocol:
-    wrong = problems(protocol)
-    if wrong:
-        raise ProtocolError(wrong)
-    return protocol
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -248,7 +225,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _turn_away(sock: socket.socket) -> None:
     with sock:
-        sock.sendall(b"".join((*encode(Text(f"ERR {MOST_CLIENTS} clients are being served already")), *encode(Close()))))
+        sock.sendall(
+            b"".join((*encode(Text(f"ERR {MOST_CLIENTS} clients are being served already")), *encode(Close())))
+        )
 
 
 def _resident_mib() -> float:

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+from protocols.header import parse_header
 
+from gadgets.choose import Choice
 from gadgets.context import Context, Memory
 from gadgets.meter import Meter
 from gadgets.recipe import build
 from protocols import session as rules
-from protocols.bus import Publisher
 from protocols.encode import encode
 from protocols.errors import PeerError
-from protocols.events import Flag, ImageReady, Metrics, Prescription, Severity
-from protocols.header import parse_header
+from protocols.events import Event, Flag, ImageReady, Prescription, Severity
 from protocols.messages import (
     Blob,
     Close,
@@ -37,8 +37,9 @@ from protocols.messages import (
     Response,
     Text,
 )
+from protocols.problems import ProtocolError
 from protocols.scan import Scan
-from protocols.scan_protocol import ProtocolError, ScanProtocol
+from protocols.tables import ScanProtocol
 from protocols.wire import Receiver, receive
 
 __all__ = ["Session", "Surroundings"]
@@ -53,10 +54,9 @@ log = structlog.get_logger()
 class Surroundings:
     """What all connections of a server share."""
 
-    choose: Callable[[str, bool], ScanProtocol | None]  # (config, is_name) -> protocol; None: by the header
-    match: Callable[[Scan], ScanProtocol]
+    choice: Choice
     answer: Callable[[str], str]  # a QUERY's key -> its answer
-    bus: Publisher
+    publish: Callable[[Event], None]
     workers: ThreadPoolExecutor
     memory: Memory
     archive: Path | None = None
@@ -106,7 +106,7 @@ class Session:
         config = _expect(messages, Config)
         if config is None:
             return
-        protocol = self._around.choose(config.text, config.is_name)
+        protocol = self._around.choice.by_config(config.text, is_name=config.is_name)
         header = _expect(messages, Header)
         if header is None:
             return
@@ -116,14 +116,14 @@ class Session:
         if isinstance(first, Text):
             protocol = self._more_config(first, protocol)
             first = next(messages, None)
-        self._stream(Setting(scan, header.xml, protocol or self._around.match(scan)), first, messages)
+        self._stream(Setting(scan, header.xml, protocol or self._around.choice.by_header(scan)), first, messages)
 
     def take_over(self, config: str, header_xml: str) -> None:
         """Serve a Gadgetron module whose config and header have been read already; raises nothing either."""
         self._rules, self._state = rules.GADGETRON_EXECUTE, rules.STREAMING
         try:
             scan = parse_header(header_xml)
-            protocol = self._around.choose(config, False) or self._around.match(scan)  # noqa: FBT003
+            protocol = self._around.choice.by_config(config, is_name=False) or self._around.choice.by_header(scan)
             messages = self._lawful(receive(self._recv_into, Receiver()))
             self._stream(Setting(scan, header_xml, protocol), next(messages, None), messages)
         except (PeerError, ProtocolError) as error:
@@ -204,7 +204,7 @@ class Session:
         except (ValueError, AttributeError) as error:
             log.warning("TEXT behind the header is no JSON configuration", session=self.name, error=str(error))
             return protocol
-        return self._around.choose(name, True) or protocol if name else protocol  # noqa: FBT003
+        return (self._around.choice.by_config(name, is_name=True) if name else None) or protocol
 
     def _deliver(self, message: Message, protocol: ScanProtocol) -> None:
         """Send images at once, then what is known about them."""
@@ -214,18 +214,15 @@ class Session:
             self._tell(message)
         elif isinstance(message, Failure):
             self._fail(message.reason)
-        elif isinstance(message, Prescription | Metrics):
-            self._around.bus.publish(message)
-        elif isinstance(message, Text | Feedback):
+        elif isinstance(message, Prescription):
+            self._around.publish(message)
+        elif isinstance(message, Text | Feedback | Blob):
             self._send(message)
-        elif isinstance(message, Blob):
-            self._send(message)
-            log.info("passed on unread", session=self.name, id=message.id, bytes=len(message.body))
         elif isinstance(message, Frame):
-            log.warning("a frame left the chain without becoming an image", session=self.name)
+            log.error("a frame left the chain without becoming an image", session=self.name)
         if time.monotonic() - self._told > METRICS_EVERY_S:
             self._told = time.monotonic()
-            self._around.bus.publish(self._meter.metrics())
+            self._around.publish(self._meter.metrics())
 
     def _deliver_image(self, image: Image, protocol: ScanProtocol) -> None:
         self._send(image)
@@ -233,7 +230,7 @@ class Session:
         latency_ms = (time.monotonic_ns() - image.arrived_ns) / 1e6 if image.arrived_ns else 0.0
         self._meter.took("last readout to image sent", latency_ms)
         header = image.header
-        self._around.bus.publish(
+        self._around.publish(
             ImageReady(
                 session=self.name,
                 protocol=protocol.name,
@@ -251,7 +248,7 @@ class Session:
     def _tell(self, flag: Flag) -> None:
         """Put a flag on the bus; on the console's log too when somebody should look."""
         self._meter.count("flags")
-        self._around.bus.publish(flag)
+        self._around.publish(flag)
         if flag.severity is not Severity.PASS:
             advice = f" Advice: {flag.advice}." if flag.advice else ""
             self._send(Text(f"{PREFIX[flag.severity]} {flag.code}: {flag.message}.{advice}"))
@@ -287,7 +284,7 @@ class Session:
 
     def _end(self) -> None:
         """Say goodbye so that the peer can read everything, then free the socket."""
-        self._around.bus.publish(self._meter.metrics())
+        self._around.publish(self._meter.metrics())
         try:
             self._send(Close())
             self._socket.shutdown(socket.SHUT_WR)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.linear.noise import whitener
+from engines.linear.errors import LinearError
+from engines.linear.noise import bandwidth_scale, covariance, whitener
 from gadgets.context import Context
 from protocols.events import Severity
 from protocols.messages import Message, NoiseScan, Readouts
@@ -14,8 +15,6 @@ from protocols.mrd import AcqFlag, has_flag
 from protocols.stream import Node
 
 __all__ = ["whiten"]
-
-USUAL_BANDWIDTH = 0.793  # receiver noise bandwidth by dwell bandwidth where the header does not tell (Siemens)
 
 
 def whiten(context: Context) -> Node:
@@ -27,34 +26,47 @@ def whiten(context: Context) -> Node:
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        gathered: list[NDArray[np.complex64]] = []
-        dwell_us = 0.0
-        matrix: NDArray[np.complex64] | None = None
-        settled = False
+        bench = _Bench(context)
         for message in messages:
-            if not isinstance(message, Readouts) or not len(message.headers):
+            if isinstance(message, Readouts) and len(message.headers):
+                yield from bench.take(message)
+            else:
                 yield message
-                continue
-            noisy = has_flag(message.headers["flags"], AcqFlag.IS_NOISE_MEASUREMENT)
-            if noisy.any():
-                gathered.extend(np.array(message.samples[noisy]))
-                dwell_us = float(message.headers["sample_time_us"][int(np.argmax(noisy))])
-                settled = False
-                if noisy.all():
-                    continue
-                message = _part(message, ~noisy)
-            if not settled:
-                settled = True
-                noise = _own(gathered, dwell_us, context) if gathered else _kept(context, message.samples.shape[1])
-                matrix = None
-                if noise is None:
-                    yield _unknown(context)
-                else:
-                    yield noise
-                    matrix = _matrix(noise, message, context)
-            yield message if matrix is None else replace(message, samples=matrix @ np.array(message.samples))
 
     return node
+
+
+class _Bench:
+    """Noise gathered so far, and the whitening matrix once it is known."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._gathered: list[NDArray[np.complex64]] = []
+        self._dwell_us = 0.0
+        self._settled = False
+        self._matrix: NDArray[np.complex64] | None = None
+
+    def take(self, message: Readouts) -> Iterator[Message]:
+        """Keep noise, whiten the rest."""
+        noisy = has_flag(message.headers["flags"], AcqFlag.IS_NOISE_MEASUREMENT)
+        if noisy.any():
+            self._gathered.extend(np.array(message.samples[noisy]))
+            self._dwell_us = float(message.headers["sample_time_us"][int(np.argmax(noisy))])
+            self._settled = False
+            if noisy.all():
+                return
+            message = _part(message, ~noisy)
+        if not self._settled:
+            self._settled = True
+            noise, self._matrix, why = _learn(self._gathered, self._dwell_us, message, self._context)
+            if noise is not None:
+                yield noise
+            if self._matrix is None:
+                yield _unknown(self._context, why)
+        if self._matrix is None:
+            yield message
+        else:
+            yield replace(message, samples=self._matrix @ np.array(message.samples))
 
 
 def _part(message: Readouts, which: NDArray[np.bool_]) -> Readouts:
@@ -66,10 +78,27 @@ def _part(message: Readouts, which: NDArray[np.bool_]) -> Readouts:
     )
 
 
+def _learn(
+    gathered: list[NDArray[np.complex64]], dwell_us: float, message: Readouts, context: Context
+) -> tuple[NoiseScan | None, NDArray[np.complex64] | None, str]:
+    """Noise and whitening matrix, or why there is none."""
+    coils = message.samples.shape[1]
+    try:
+        noise = _own(gathered, dwell_us, context) if gathered else _kept(context, coils)
+        if noise is None:
+            named = ", ".join(context.scan.dependencies.values())
+            why = f"the noise scan {named} is not known here" if named else "the scan has no noise readouts"
+            return None, None, why
+        if len(noise.covariance) != coils:
+            return replace(noise, whitened=False), None, f"the noise scan has {len(noise.covariance)} coils, the scan {coils}"
+        return noise, whitener(noise.covariance, _scale(noise, message, context)), ""
+    except LinearError as error:
+        return None, None, str(error)
+
+
 def _own(gathered: list[NDArray[np.complex64]], dwell_us: float, context: Context) -> NoiseScan:
     samples = np.concatenate(gathered, axis=1)
-    covariance = (samples @ samples.conj().T / samples.shape[1]).astype(np.complex64)
-    noise = NoiseScan(covariance, samples.shape[1], dwell_us, "this scan")
+    noise = NoiseScan(covariance(samples).astype(np.complex64), samples.shape[1], dwell_us, "this scan")
     if context.scan.measurement_id:
         context.memory.noise.put((context.scan.measurement_id,), replace(noise, source=context.scan.measurement_id))
     return noise
@@ -84,19 +113,18 @@ def _kept(context: Context, coils: int) -> NoiseScan | None:
     return None
 
 
-def _matrix(noise: NoiseScan, message: Readouts, context: Context) -> NDArray[np.complex64]:
+def _scale(noise: NoiseScan, message: Readouts, context: Context) -> float:
+    """What dwell times and receiver bandwidth do to the noise; nothing where the headers do not tell."""
     dwell_us = float(message.headers["sample_time_us"][0])
-    ratio = dwell_us / noise.dwell_us if dwell_us > 0 and noise.dwell_us > 0 else 1.0
-    bandwidth = context.scan.relative_noise_bandwidth or USUAL_BANDWIDTH
-    return whitener(noise.covariance, ratio * bandwidth)
+    if dwell_us <= 0 or noise.dwell_us <= 0:
+        return 1.0
+    return bandwidth_scale(noise.dwell_us, dwell_us, context.scan.relative_noise_bandwidth or 1.0)
 
 
-def _unknown(context: Context) -> Message:
-    named = ", ".join(context.scan.dependencies.values())
-    text = f"the noise scan {named} is not known here" if named else "the scan has no noise readouts"
+def _unknown(context: Context, why: str) -> Message:
     return context.flag(
         "noise_unknown",
         Severity.UNKNOWN,
-        f"{text}; coils are not whitened and SNR is not absolute",
+        f"{why}; coils are not whitened and SNR is not absolute",
         advice="let the protocol begin with a noise scan",
     )

@@ -70,6 +70,7 @@ class NoiseScan:
     samples: int  # per coil
     dwell_us: float
     source: str  # "this scan" or the measurement id it was kept from
+    whitened: bool = True  # whether the readouts that follow are whitened by it
 
 
 @dataclass(frozen=True, slots=True, eq=False)

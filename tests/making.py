@@ -11,7 +11,18 @@ from protocols.scan import Encoding, Limit, Scan
 from protocols.scan_protocol import parse
 
 WORKERS = ThreadPoolExecutor(1)
-ORDER = ["archive", "inspect", "whiten", "oversampling", "accumulate", "compress", "calibrate", "reconstruct", "finish", "quality"]
+ORDER = [
+    "archive",
+    "inspect",
+    "whiten",
+    "oversampling",
+    "accumulate",
+    "compress",
+    "calibrate",
+    "reconstruct",
+    "finish",
+    "quality",
+]
 TOML = f"""
 name = "test"
 title = "a protocol for tests"

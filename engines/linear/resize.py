@@ -1,21 +1,13 @@
 """From the encoded matrix and field of view to the ones the scan asks for."""
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
-__all__ = ["crop_centre", "interpolate", "to_recon"]
+from engines.linear.fourier import centred_crop, to_image, to_kspace
+
+__all__ = ["interpolate", "to_recon"]
 
 Complex = NDArray[np.complex64]
-
-
-def crop_centre(data: NDArray[np.generic], axis: int, size: int) -> NDArray[np.generic]:
-    """Keep `size` samples around index n // 2 of an axis, as a view; n where size is larger."""
-    n = data.shape[axis]
-    start = n // 2 - size // 2
-    if size >= n:
-        return data
-    return data[(slice(None),) * (axis % data.ndim) + (slice(start, start + size),)]
 
 
 def interpolate(image: Complex, axis: int, size: int) -> Complex:
@@ -23,17 +15,15 @@ def interpolate(image: Complex, axis: int, size: int) -> Complex:
     n = image.shape[axis]
     if size == n:
         return image
-    spectrum = scipy.fft.fftshift(scipy.fft.fft(scipy.fft.ifftshift(image, axes=axis), axis=axis), axes=axis)
     shape = list(image.shape)
     shape[axis] = size
     padded = np.zeros(shape, np.complex64)
     kept = min(n, size)
-    crop_centre(padded, axis, kept)[...] = crop_centre(spectrum, axis, kept)
-    back = scipy.fft.ifft(scipy.fft.ifftshift(padded, axes=axis), axis=axis)
-    return np.asarray(scipy.fft.fftshift(back, axes=axis) * (size / n), np.complex64)
+    centred_crop(padded, axis, kept)[...] = centred_crop(to_kspace(image, axis), axis, kept)
+    return to_image(padded, axis) * np.float32((size / n) ** 0.5)
 
 
 def to_recon(image: Complex, axis: int, fov_ratio: float, size: int) -> Complex:
     """Crop an axis to `fov_ratio` of its field of view, then interpolate what is left to `size` pixels."""
-    kept = round(image.shape[axis] * min(fov_ratio, 1.0))
-    return interpolate(np.asarray(crop_centre(image, axis, kept), np.complex64), axis, size)
+    kept = max(1, round(image.shape[axis] * min(fov_ratio, 1.0)))
+    return interpolate(centred_crop(image, axis, kept), axis, size)

@@ -67,7 +67,11 @@ def test_neither_the_order_of_lines_nor_how_they_are_batched_changes_a_frame(ord
 @given(st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.integers(1, 12))
 def test_every_slice_contrast_and_repetition_becomes_one_frame_with_all_its_lines(slices, contrasts, repetitions, size):
     whole = [
-        (line, s, c, r) for r in range(repetitions) for line in range(8) for s in range(slices) for c in range(contrasts)
+        (line, s, c, r)
+        for r in range(repetitions)
+        for line in range(8)
+        for s in range(slices)
+        for c in range(contrasts)
     ]
     batches = []
     for start in range(0, len(whole), size):
@@ -99,7 +103,10 @@ def test_segments_of_one_frame_come_together():
 def test_of_a_repeated_line_the_last_one_stays_and_it_is_flagged(together):
     steps, values = [0, 1, 2, 2, 3, 4, 5, 6, 7], [1, 1, 1, 9, 1, 1, 1, 1, 1]
     whole = lines(steps, [(8, LAST)], values=values)
-    split = [lines([s], [(0, LAST)] if n == 8 else [], values=[v]) for n, (s, v) in enumerate(zip(steps, values, strict=True))]
+    split = [
+        lines([s], [(0, LAST)] if n == 8 else [], values=[v])
+        for n, (s, v) in enumerate(zip(steps, values, strict=True))
+    ]
     (frame,) = frames(run([whole] if together else split))
     assert frame.hybrid[0, 0, 2, 0] == 9
     assert [(f.code, f.severity, f.evidence["lines"]) for f in frame.flags] == [("repeated_lines", Severity.WARN, [2])]
@@ -143,7 +150,9 @@ def test_embedded_calibration_leaves_with_the_first_line_after_it_and_long_befor
     reference, frame = got
     assert isinstance(reference, Reference)
     assert not reference.separate
-    np.testing.assert_array_equal(reference.hybrid[0, 0, :, 0], np.arange(4, 11)[reference.first_line - 4 :][: reference.hybrid.shape[2]] + 1)
+    np.testing.assert_array_equal(
+        reference.hybrid[0, 0, :, 0], np.arange(4, 11)[reference.first_line - 4 :][: reference.hybrid.shape[2]] + 1
+    )
     assert reference.first_line <= 6
     assert reference.first_line + reference.hybrid.shape[2] >= 10
     np.testing.assert_array_equal(reference.expected[0], frame.acquired[0])

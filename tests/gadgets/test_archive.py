@@ -41,7 +41,9 @@ def test_a_copy_is_archived_so_that_the_receive_buffer_may_be_reused(tmp_path):
     list(archive(context(archive=tmp_path))(source()))
     (path,) = tmp_path.iterdir()
     with h5py.File(path) as file:
-        np.testing.assert_array_equal(np.stack(file["dataset/data"]["data"]).view(np.complex64).reshape(2, 2, 8), before)
+        np.testing.assert_array_equal(
+            np.stack(file["dataset/data"]["data"]).view(np.complex64).reshape(2, 2, 8), before
+        )
 
 
 def test_a_disk_that_is_too_slow_stops_the_archive_with_one_flag_and_lets_every_message_pass(tmp_path):

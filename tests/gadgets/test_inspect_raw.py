@@ -27,7 +27,9 @@ def test_a_readout_that_is_not_finite_is_taken_out_and_flagged_and_no_other_is(b
     batches = [batch] if together else [readouts([n], data=batch.samples[n : n + 1]) for n in range(8)]
     got = run(batches)
     assert passed(got) == [n for n in range(8) if n not in bad]
-    flagged = [line for m in got if isinstance(m, Flag) and m.code == "non_finite_samples" for line in m.evidence["lines"]]
+    flagged = [
+        line for m in got if isinstance(m, Flag) and m.code == "non_finite_samples" for line in m.evidence["lines"]
+    ]
     assert sorted(flagged) == sorted(bad)
 
 

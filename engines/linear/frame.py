@@ -1,0 +1,114 @@
+"""From the lines of one frame to one complex image: which method fits, and what it costs in noise."""
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.linear.calibration import Calibration, learn, problem_for, unfolding_for
+from engines.linear.columns import ColumnInverse, solve_columns
+from engines.linear.combine import adaptive, rss
+from engines.linear.fourier import to_image
+from engines.linear.preconditioned import prepare_iteration, solve_iteratively
+from engines.linear.unfold import unfold
+
+__all__ = ["Made", "Method", "central_block", "make_image"]
+
+Complex: TypeAlias = NDArray[np.complex64]
+Mask: TypeAlias = NDArray[np.bool_]
+Method: TypeAlias = Literal["auto", "live", "exact", "grappa", "zero_filled"]
+
+FEWEST_CALIBRATION_LINES = 8
+MOST_CALIBRATION_LINES = 32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """An image, how it was made, and what had to be done otherwise than asked."""
+
+    pixels: Complex  # (y, x)
+    engine: str  # fft | unfolding | columns | columns by iteration | grappa | zero filled
+    noise_std: NDArray[np.float32] | None = None  # (y, x) where acquired noise has sigma 1 a complex sample
+    fallback: str = ""  # why it is not what was asked for; empty where it is
+
+
+def make_image(hybrid: Complex, acquired: Mask, calibration: Calibration | None, method: Method = "auto") -> Made:
+    """Reconstruct a frame (coil, line, x) in hybrid space, of which the lines in `acquired` (line,) came.
+
+    `auto` takes the inverse FFT where no line is left out, unfolding where the lines are exactly a grid, and otherwise
+    solves every column with all lines that came. Without calibration it learns from the frame's own central lines, and
+    where these are too few it fills with zeros and says so in `fallback`.
+    """
+    if not acquired.any():
+        return Made(np.zeros(hybrid.shape[1:], np.complex64), "zero filled", fallback="no line of this frame came")
+    if method == "zero_filled":
+        return _combined(hybrid, calibration, "zero filled")
+    if gapless(acquired):
+        return _combined(hybrid, calibration or _own(hybrid, acquired), "fft")
+    if len(hybrid) == 1:
+        why = "one coil alone cannot fill in lines that did not come"
+        return replace(_combined(hybrid, None, "zero filled"), fallback=why)
+    calibration = calibration or _own(hybrid, acquired)
+    if calibration is None:
+        why = f"lines are left out and fewer than {FEWEST_CALIBRATION_LINES} calibration lines came"
+        return replace(_combined(hybrid, None, "zero filled"), fallback=why)
+    return _accelerated(hybrid, acquired, calibration, method)
+
+
+def gapless(acquired: Mask) -> bool:
+    """Tell whether the lines (line,) that came are one run that holds the centre and most of k-space."""
+    rows = np.flatnonzero(acquired)
+    run = int(rows[-1] - rows[0]) + 1
+    return run == len(rows) and 2 * run > len(acquired) and rows[0] <= len(acquired) // 2 <= rows[-1]
+
+
+def central_block(acquired: Mask) -> slice:
+    """Rows of the run of acquired lines (line,) around the centre, at most MOST_CALIBRATION_LINES of them."""
+    centre = len(acquired) // 2
+    if not acquired[centre]:
+        return slice(centre, centre)
+    reach = MOST_CALIBRATION_LINES // 2
+    before = acquired[max(0, centre - reach) : centre + 1][::-1]
+    after = acquired[centre : centre + reach]
+    first = centre - (len(before) - 1 if before.all() else int(np.argmin(before)) - 1)
+    last = centre + (len(after) - 1 if after.all() else int(np.argmin(after)) - 1)
+    return slice(first, last + 1)
+
+
+def _own(hybrid: Complex, acquired: Mask) -> Calibration | None:
+    """What the frame's own central lines teach, where there are enough of them and of coils."""
+    block = central_block(acquired)
+    if len(hybrid) < 2 or block.stop - block.start < FEWEST_CALIBRATION_LINES or not hybrid[:, block].any():
+        return None
+    return learn(hybrid[:, block], block.start, acquired)
+
+
+def _combined(hybrid: Complex, calibration: Calibration | None, engine: str) -> Made:
+    """Inverse FFT of what is there, coils combined by their maps, or by their root sum of squares without any."""
+    images = to_image(hybrid, 1)
+    if len(images) == 1:
+        return Made(images[0], engine, np.ones(images.shape[1:], np.float32))
+    if calibration is None:
+        return Made(rss(images).astype(np.complex64), engine)
+    return Made(adaptive(images, calibration.maps), engine, np.ones(images.shape[1:], np.float32))
+
+
+def _accelerated(hybrid: Complex, acquired: Mask, calibration: Calibration, method: Method) -> Made:
+    unfolding = unfolding_for(calibration, acquired) if method in ("auto", "live") else None
+    if unfolding is not None:
+        lines = hybrid[:, unfolding.first_line :: unfolding.acceleration]
+        return Made(unfold(unfolding, lines), "unfolding", unfolding.noise_std)
+    problem = problem_for(calibration, acquired)
+    inverse = _ready(calibration) if problem is calibration.problem else None
+    why = "these lines are no grid that unfolding can use" if method == "live" else ""
+    if inverse is not None:
+        return Made(solve_columns(inverse, hybrid), "columns", fallback=why)
+    return Made(solve_iteratively(prepare_iteration(problem), hybrid), "columns by iteration", fallback=why)
+
+
+def _ready(calibration: Calibration) -> ColumnInverse | None:
+    """The dense inverse, if a worker has finished it; an error in the worker is raised here."""
+    if calibration.inverse is None or not calibration.inverse.done():
+        return None
+    return calibration.inverse.result()

@@ -1,0 +1,108 @@
+"""calibrate: learn from calibration lines in a worker, while the rest of the frame is still being acquired."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engines.linear.calibration import Calibration, MapMethod, learn
+from engines.linear.columns import ColumnInverse, Columns, invert_columns
+from gadgets.context import Context
+from protocols.messages import Calibrated, Frame, Message, Reference
+from protocols.stream import Node
+
+__all__ = ["calibrate"]
+
+MOST_INVERSE_BYTES = 1 << 30  # of dense inverses a connection may hold; further slices are solved by iteration
+Regularisation = Annotated[float, Field(gt=0)]
+
+
+def calibrate(
+    context: Context,
+    maps: MapMethod = "walsh",
+    refresh: Literal["scan", "frame"] = "scan",
+    regularisation: Regularisation = 0.01,
+) -> Node:
+    """Turn every Reference into sensitivity maps and weights, in a worker thread, as soon as it is there.
+
+    `refresh = "scan"` learns a slice once and keeps it for all its frames, `"frame"` learns from every frame's own
+    calibration lines. A slice without calibration lines gets those of the scan that the header depends on, if the
+    plugin still has them. Where a slice will be seen more than once, the dense inverses of its columns are made too.
+    """
+
+    def node(messages: Iterator[Message]) -> Iterator[Message]:
+        desk = _Desk(context, maps, regularisation)
+        known: set[int] = set()
+        for message in messages:
+            if isinstance(message, Reference):
+                slice_ = int(message.header["idx"]["slice"])
+                if slice_ not in known or refresh == "frame":
+                    known.add(slice_)
+                    yield desk.begin(slice_, message)
+                continue
+            if isinstance(message, Frame) and (slice_ := int(message.header["idx"]["slice"])) not in known:
+                kept = desk.kept(slice_, message)
+                if kept is not None:
+                    known.add(slice_)
+                    yield kept
+            yield message
+
+    return node
+
+
+class _Desk:
+    """Workers' errands, and what earlier scans left."""
+
+    def __init__(self, context: Context, maps: MapMethod, regularisation: float) -> None:
+        self._context = context
+        self._maps = maps
+        self._regularisation = regularisation
+        self._inverse_bytes = 0
+        limits = context.scan.encodings[0].limits
+        again = (limits.get(name) for name in ("repetition", "phase", "set", "contrast"))
+        self._series = any(limit is not None and limit.maximum > limit.minimum for limit in again)
+
+    def begin(self, slice_: int, reference: Reference) -> Calibrated:
+        """Start to learn; what is learned is kept for scans that depend on this one."""
+        result: Future[object] = self._context.workers.submit(self._learn, slice_, reference)
+        return Calibrated(slice_, result)
+
+    def kept(self, slice_: int, frame: Frame) -> Calibrated | None:
+        """What the scan that this one depends on has left for a slice of the same size and coils."""
+        for measurement in self._context.scan.dependencies.values():
+            found = self._context.memory.calibrations.get((measurement, slice_))
+            if isinstance(found, Calibration) and found.maps.shape == _shape(frame):
+                result: Future[object] = Future()
+                result.set_result(found)
+                return Calibrated(slice_, result)
+        return None
+
+    def _learn(self, slice_: int, reference: Reference) -> Calibration:
+        began = time.perf_counter()
+        lines = reference.hybrid[:, 0]
+        made = learn(lines, reference.first_line, reference.expected[0], self._maps, self._regularisation)
+        self._context.took("calibrate", (time.perf_counter() - began) * 1e3)
+        if self._context.scan.measurement_id:
+            self._context.memory.calibrations.put((self._context.scan.measurement_id, slice_), made)
+        if made.problem is not None and self._series and self._has_room(made.problem):
+            made = replace(made, inverse=self._context.workers.submit(self._invert, made.problem))
+        return made
+
+    def _has_room(self, problem: Columns) -> bool:
+        rows, columns = problem.maps.shape[1:]
+        self._inverse_bytes += columns * rows * rows * 8
+        return self._inverse_bytes <= MOST_INVERSE_BYTES
+
+    def _invert(self, problem: Columns) -> ColumnInverse | None:
+        began = time.perf_counter()
+        inverse = invert_columns(problem, self._context.cancelled)
+        self._context.took("invert columns", (time.perf_counter() - began) * 1e3)
+        return inverse
+
+
+def _shape(frame: Frame) -> tuple[int, ...]:
+    coils, _, lines, samples = frame.hybrid.shape
+    return coils, lines, samples

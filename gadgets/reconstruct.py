@@ -1,0 +1,127 @@
+"""reconstruct: from a frame to a complex image, by the method its lines allow; never silently by another."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.linear.calibration import Calibration
+from engines.linear.errors import LinearError
+from engines.linear.frame import Made, Method, make_image
+from engines.linear.partial_fourier import PartialFourier, complete
+from gadgets.context import Context
+from protocols.events import Flag, Severity
+from protocols.messages import Calibrated, Frame, Message, NoiseScan, Reconstruction
+from protocols.stream import Node
+
+__all__ = ["reconstruct"]
+
+PATIENCE_MS = 2000.0  # for a calibration under way, where the scan protocol has no [deadlines] calibrate
+
+
+def reconstruct(context: Context, method: Method = "auto", partial_fourier: PartialFourier = "pocs") -> Node:
+    """Make every frame an image: inverse FFT, unfolding (live), exact columns, GRAPPA, or zero filling.
+
+    `auto` uses unfolding where exactly an equispaced grid came, and solves every column with all lines otherwise. What
+    cannot be done as asked is done as well as can be, and a flag on the image says what and why; a frame always leaves
+    as an image. Partial Fourier frames are completed by `partial_fourier`.
+    """
+
+    def node(messages: Iterator[Message]) -> Iterator[Message]:
+        learning: dict[int, Future[object]] = {}
+        whitened = False
+        for message in messages:
+            if isinstance(message, Calibrated):
+                learning[message.slice] = message.result
+            elif isinstance(message, Frame):
+                slice_ = int(message.header["idx"]["slice"])
+                yield _reconstruction(message, learning.get(slice_), whitened, context, (method, partial_fourier))
+            else:
+                whitened = whitened or (isinstance(message, NoiseScan) and message.whitened)
+                yield message
+
+    return node
+
+
+def _reconstruction(
+    frame: Frame,
+    learning: Future[object] | None,
+    whitened: bool,  # noqa: FBT001
+    context: Context,
+    how: tuple[Method, PartialFourier],
+) -> Reconstruction:
+    began = time.perf_counter()
+    calibration, late = _calibration(learning, context)
+    made, failed = _made(frame, calibration, how)
+    wrong = [reason for reason in (late, failed, made.fallback) if reason]
+    flags = (*frame.flags, *(_fallback(context, frame, made.engine, reason) for reason in wrong))
+    context.took("reconstruct", (time.perf_counter() - began) * 1e3)
+    return Reconstruction(
+        made.pixels[None],
+        frame.header,
+        frame.arrived_ns,
+        made.engine,
+        _noise_std(made, frame, whitened),
+        _details(frame, calibration),
+        flags,
+    )
+
+
+def _calibration(learning: Future[object] | None, context: Context) -> tuple[Calibration | None, str]:
+    """What was learned for this slice, or why there is nothing; a worker still at it is given its deadline."""
+    if learning is None:
+        return None, ""
+    wait_ms = context.protocol.deadlines.get("calibrate", PATIENCE_MS)
+    try:
+        found = learning.result(max(wait_ms, PATIENCE_MS) / 1e3)
+    except NotInTime:
+        return None, f"calibration was not ready {max(wait_ms, PATIENCE_MS):.0f} ms after the last readout"
+    except LinearError as error:
+        return None, f"calibration failed: {error}"
+    return (found, "") if isinstance(found, Calibration) else (None, "calibration failed")
+
+
+def _made(frame: Frame, calibration: Calibration | None, how: tuple[Method, PartialFourier]) -> tuple[Made, str]:
+    """An image by hook or by crook; zero filled, with the reason, where the method of choice fails."""
+    hybrid, acquired = frame.hybrid[:, 0], frame.acquired[0]
+    method, partial = how
+    if calibration is not None and calibration.maps.shape != hybrid.shape:
+        calibration = None
+    failed = ""
+    try:
+        made = make_image(hybrid, acquired, calibration, method)
+    except (LinearError, np.linalg.LinAlgError) as error:
+        made, failed = make_image(hybrid, acquired, None, "zero_filled"), str(error)
+    return complete(made, acquired, partial), failed
+
+
+def _fallback(context: Context, frame: Frame, engine: str, reason: str) -> Flag:
+    slice_ = int(frame.header["idx"]["slice"])
+    return context.flag(
+        "fallback",
+        Severity.FAIL if engine == "zero filled" else Severity.WARN,
+        f"slice {slice_} was made by '{engine}': {reason}",
+        advice="do not read this image without the flag in mind",
+        evidence={"slice": slice_, "engine": engine},
+    )
+
+
+def _noise_std(made: Made, frame: Frame, whitened: bool) -> NDArray[np.float32] | None:  # noqa: FBT001
+    """Expected noise of the real part of every pixel; None where noise is not known in absolute units."""
+    if made.noise_std is None or not whitened:
+        return None
+    return made.noise_std * np.float32((0.5 / frame.averages) ** 0.5)
+
+
+def _details(frame: Frame, calibration: Calibration | None) -> dict[str, str]:
+    acquired = int(frame.acquired.sum())
+    total = frame.acquired.size
+    return {
+        "Lines": f"{acquired} of {total}",
+        "Coils": str(frame.hybrid.shape[0]),
+        "Calibration": "none" if calibration is None else f"{calibration.lines.shape[1]} lines",
+        "FrameLeftBy": frame.reason,
+    }
