@@ -1,7 +1,7 @@
 """MRD v1 by number: message ids, fixed headers, flag bits, data and image types (little-endian)."""
 
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,7 +191,7 @@ WAVEFORM: Final = np.dtype(
     }
 )
 
-DTYPE_OF: Final = {
+DTYPE_OF: Final[dict[int, np.dtype[Any]]] = {
     1: np.dtype("<u2"),
     2: np.dtype("<i2"),
     3: np.dtype("<u4"),
@@ -201,7 +201,7 @@ DTYPE_OF: Final = {
     7: np.dtype("<c8"),
     8: np.dtype("<c16"),
 }
-TYPE_OF: Final = {dtype: number for number, dtype in DTYPE_OF.items()}
+TYPE_OF: Final[dict[np.dtype[Any], int]] = {dtype: number for number, dtype in DTYPE_OF.items()}
 
 
 
