@@ -110,8 +110,9 @@ def mni_head() -> Volume:
         ring = (away_mm > inner_mm) & (away_mm <= outer_mm) & ~inside
         fractions[name] = fractions.get(name, np.uint8(0)) + np.where(ring, 255, 0).astype(np.uint8)
         inner_mm = outer_mm
-    _add_marker(fractions, away_mm, affine)
-    return _volume(fractions, affine)
+    volume = _volume(fractions, affine)
+    _add_marker(volume.fractions[list(fractions).index("fat")], away_mm, affine)
+    return volume
 
 
 def _distance_mm(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -121,9 +122,7 @@ def _distance_mm(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     return ndimage.map_coordinates(coarse, middle, order=1, mode="nearest", output=np.float32)
 
 
-def _add_marker(
-    fractions: dict[str, NDArray[np.uint8]], away_mm: NDArray[np.float32], ras: NDArray[np.float64]
-) -> None:
+def _add_marker(fat: NDArray[np.uint8], away_mm: NDArray[np.float32], ras: NDArray[np.float64]) -> None:
     """Put a ball of fat on the skin at the right temple, in place."""
     row, column = (round(float(v)) for v in (-ras[1, 3], 8 - ras[2, 3]))
     head = np.flatnonzero(away_mm[:, row, column] <= RINGS[-1][0])
@@ -131,7 +130,7 @@ def _add_marker(
     grid = np.ogrid[tuple(slice(0, n) for n in away_mm.shape)]
     ball = sum((axis - at) ** 2 for axis, at in zip(grid, middle, strict=True)) <= MARKER_RADIUS_MM**2
     ball &= away_mm > RINGS[-1][0]
-    fractions["fat"][ball] = 255
+    fat[ball] = 255
 
 
 def load_nifti(path: Path) -> Volume:
