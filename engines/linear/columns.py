@@ -1,0 +1,183 @@
+"""Exact SENSE for any set of acquired lines: the readout decouples, so each column x is a small dense problem.
+
+Model as in unfold.py. Per column N = sum_c S_c^H F^H M F S_c is the Gram matrix of the maps times the point-spread
+function of the mask, element by element; b = sum_c S_c^H F^H y_c; the image is (N + lambda)^-1 b. All acquired lines
+count, calibration lines too. Pixels outside a support are left out of the unknowns and stay zero.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from engines.linear.errors import LinearError, wanted_shape
+
+__all__ = [
+    "ColumnInverse",
+    "Columns",
+    "hermitian_inverse",
+    "invert_columns",
+    "never",
+    "normal_matrices",
+    "place",
+    "point_spread",
+    "prepare_columns",
+    "right_hand_side",
+    "solve_columns",
+]
+
+SMALL: Final = 32  # up to this size LAPACK is the faster one
+
+
+def never() -> bool:
+    """Say that nobody asked to stop."""
+    return False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """The problem of one slice, in a box that holds the object; rows in FFT order, so that no frame is shifted."""
+
+    shape: tuple[int, int]  # lines, x of the whole matrix
+    rows: NDArray[np.intp]  # rows of the image in the box
+    columns: slice  # columns of the image in the box
+    order: NDArray[np.intp]  # the same rows in FFT order: index of x = 0 first
+    maps: NDArray[np.complex64]  # (coil, row, column) inside the box
+    matched: NDArray[np.complex64]  # (coil, row, column) conjugate maps with the phase of a shifted k-space centre
+    acquired: NDArray[np.bool_]  # (line,)
+    regularisation: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnInverse:
+    """(N + lambda)^-1 of every column in the box: one matrix product away from the image."""
+
+    problem: Columns
+    blocks: tuple[tuple[slice, slice, NDArray[np.complex64]], ...]  # columns, rows of the box, (column, row, row)
+
+
+def prepare_columns(
+    maps: NDArray[Any],
+    acquired: NDArray[np.bool_],
+    regularisation: float,
+    box: tuple[slice, slice] | None = None,
+) -> Columns:
+    """State the problem for maps (coil, y, x), a mask (line,) and lambda > 0, unknowns inside `box` (rows, columns).
+
+    Raises LinearError when shapes do not match, nothing was acquired, or lambda is not positive.
+    """
+    wanted_shape("column solver, maps (coil, y, x)", maps, None, None, None)
+    _, lines, width = maps.shape
+    wanted_shape("column solver, mask of acquired lines", acquired, lines)
+    if not acquired.any():
+        raise LinearError(f"column solver: got no acquired line out of {lines}, wanted one or more")
+    if not regularisation > 0:
+        raise LinearError(f"column solver: got regularisation {regularisation}, wanted a positive number")
+    down, across = box if box is not None else (slice(0, lines), slice(0, width))
+    rows = np.arange(lines)[down]
+    order = (rows - lines // 2) % lines
+    inside = np.ascontiguousarray(maps[:, down, across].astype(np.complex64, copy=False))
+    turns = (lines // 2) * (rows - lines // 2) % lines / lines
+    phase = np.exp(-2j * np.pi * turns).astype(np.complex64)[:, None]
+    return Columns((lines, width), rows, across, order, inside, inside.conj() * phase, acquired.copy(), regularisation)
+
+
+def right_hand_side(problem: Columns, hybrid: NDArray[np.complex64], workers: int = 1) -> NDArray[np.complex64]:
+    """Make b = sum_c S_c^H F^H y_c (row, column) of a frame (coil, line, x) whose missing lines are zero."""
+    coils = problem.maps.shape[0]
+    wanted_shape("column solver, frame (coil, line, x)", hybrid, coils, *problem.shape)
+    images = scipy.fft.ifft(hybrid[:, :, problem.columns], axis=1, norm="ortho", workers=workers)
+    first, last = problem.order[0], problem.order[-1]
+    if first <= last:
+        return np.einsum("cyx,cyx->yx", problem.matched, images[:, first : last + 1])
+    wrapped = int(np.count_nonzero(problem.order >= first))
+    total = np.zeros(problem.maps.shape[1:], np.complex64)
+    product = np.empty_like(total)
+    for matched, image in zip(problem.matched, images, strict=True):
+        np.multiply(matched[:wrapped], image[first:], out=product[:wrapped])
+        np.multiply(matched[wrapped:], image[: last + 1], out=product[wrapped:])
+        total += product
+    return total
+
+
+def place(problem: Columns, inside: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """Put the box (row, column) back into the whole image (y, x), zero around it."""
+    image = np.zeros(problem.shape, np.complex64)
+    image[problem.rows[0] : problem.rows[-1] + 1, problem.columns] = inside
+    return image
+
+
+def point_spread(problem: Columns) -> NDArray[np.complex64]:
+    """F^H M F between rows of the box (row, row): a Toeplitz matrix, the same for every column and coil."""
+    lines = problem.shape[0]
+    k = np.arange(lines) - lines // 2
+    at = np.arange(1 - lines, lines)
+    spread = np.exp(2j * np.pi * np.outer(at, k[problem.acquired]) / lines).sum(1) / lines
+    return spread[problem.rows[:, None] - problem.rows + lines - 1].astype(np.complex64)
+
+
+def normal_matrices(
+    problem: Columns, columns: slice, spread: NDArray[np.complex64], rows: slice = slice(None)
+) -> NDArray[np.complex64]:
+    """N + lambda (column, row, row) of some columns and rows of the box, with `spread` from point_spread."""
+    maps = problem.maps[:, rows, columns].transpose(2, 1, 0)
+    normal: NDArray[np.complex64] = maps.conj() @ maps.swapaxes(-1, -2)
+    normal *= spread[rows, rows]
+    np.einsum("xii->xi", normal)[:] += np.float32(problem.regularisation)
+    return normal
+
+
+def hermitian_inverse(matrices: NDArray[np.complex64]) -> NDArray[np.complex64]:
+    """Inverse (..., n, n) of Hermitian positive definite matrices, by halves: nearly all of it is matrix products.
+
+    With A = [[P, Q^H], [Q, T]]: the inverse of P and of the Schur complement T - Q P^-1 Q^H give that of A. Three to
+    four times as fast as LAPACK's inverse of a stack.
+    """
+    size = matrices.shape[-1]
+    if size <= SMALL:
+        small: NDArray[np.complex64] = np.linalg.inv(matrices)
+        return small
+    half = size // 2
+    top = hermitian_inverse(matrices[..., :half, :half])
+    cross: NDArray[np.complex64] = matrices[..., half:, :half] @ top
+    bottom = hermitian_inverse(matrices[..., half:, half:] - cross @ matrices[..., :half, half:])
+    mixed = bottom @ cross
+    out = np.empty_like(matrices)
+    out[..., half:, half:] = bottom
+    np.negative(mixed, out=out[..., half:, :half])
+    out[..., :half, half:] = out[..., half:, :half].conj().swapaxes(-1, -2)
+    np.add(top, cross.conj().swapaxes(-1, -2) @ mixed, out=out[..., :half, :half])
+    return out
+
+
+def invert_columns(problem: Columns, cancelled: Callable[[], bool] = never, at_once: int = 8) -> ColumnInverse | None:
+    """Invert every column of the box, `at_once` at a time; None when `cancelled`, asked in between, says to stop.
+
+    Rows outside which these columns' maps are zero are left out, so maps that are zero outside the object (support in
+    maps.py) cost half the time and memory: rows^2 * 8 bytes a column. Run it in a worker: NumPy lets others run.
+    """
+    columns = problem.maps.shape[2]
+    seen = (problem.maps != 0).any(0)
+    spread = point_spread(problem)
+    blocks = []
+    for start in range(0, columns, at_once):
+        if cancelled():
+            return None
+        part = slice(start, min(start + at_once, columns))
+        rows = np.flatnonzero(seen[:, part].any(1))
+        if len(rows):
+            reach = slice(int(rows[0]), int(rows[-1]) + 1)
+            blocks.append((part, reach, hermitian_inverse(normal_matrices(problem, part, spread, reach))))
+    return ColumnInverse(problem, tuple(blocks))
+
+
+def solve_columns(inverse: ColumnInverse, hybrid: NDArray[np.complex64], workers: int = 1) -> NDArray[np.complex64]:
+    """Image (y, x) of a frame (coil, line, x) in hybrid space; lines that were not acquired must be zero."""
+    b = np.ascontiguousarray(right_hand_side(inverse.problem, hybrid, workers).T)
+    solved = np.zeros_like(b)
+    for columns, rows, matrices in inverse.blocks:
+        solved[columns, rows] = (matrices @ b[columns, rows, None])[..., 0]
+    return place(inverse.problem, solved.T)

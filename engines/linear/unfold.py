@@ -1,0 +1,115 @@
+"""Closed-form SENSE for equispaced lines: one small system per set of aliased pixels, solved before the lines come.
+
+Model: y = M F S rho + n with n white (sigma 1), F orthonormal, M the acquired lines. The image minimises
+|y - M F S rho|^2 + lambda |rho|^2, the same problem as in columns.py and cgsense.py.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from engines.linear.combine import rss
+from engines.linear.errors import LinearError, wanted_shape
+
+__all__ = ["Unfolding", "equispaced", "prepare_unfolding", "unfold"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unfolding:
+    """What unfolding needs, made once from maps; shared by all frames of a slice."""
+
+    acceleration: int
+    first_line: int  # acquired lines are first_line, first_line + acceleration, …
+    weights: NDArray[np.complex64]  # (coil, alias, folded line, x), Fourier phases and scales included
+    twist: NDArray[np.complex64] | None  # (folded line,) phase on the lines before their FFT, None where it is 1
+    noise_std: NDArray[np.float32]  # (y, x) noise of the image where acquired noise has sigma 1
+    g_factor: NDArray[np.float32]  # (y, x) noise_std / (noise of the fully sampled image * sqrt(acceleration))
+
+
+def equispaced(acquired: NDArray[np.bool_]) -> tuple[int, int] | None:
+    """(acceleration, first line) when a mask (line,) is exactly a grid that unfolding can use, otherwise None."""
+    lines = np.flatnonzero(acquired)
+    if len(lines) == 0 or len(acquired) % len(lines):
+        return None
+    acceleration, first = len(acquired) // len(lines), int(lines[0])
+    return (acceleration, first) if np.array_equal(lines, np.arange(first, len(acquired), acceleration)) else None
+
+
+def _check(maps: NDArray[Any], acceleration: int, first_line: int) -> None:
+    wanted_shape("unfolding, maps (coil, y, x)", maps, None, None, None)
+    coils, lines, _ = maps.shape
+    if acceleration < 1 or lines % acceleration:
+        raise LinearError(
+            f"unfolding: got acceleration {acceleration} and {lines} lines, wanted a divisor of {lines}; "
+            f"use the column solver (columns.py) for this mask"
+        )
+    if not 0 <= first_line < acceleration:
+        raise LinearError(f"unfolding: got first line {first_line}, wanted 0 to {acceleration - 1}")
+    if acceleration > coils:
+        raise LinearError(f"unfolding: got acceleration {acceleration} with {coils} coils, wanted at most {coils}")
+
+
+def aliased_inverse(
+    maps: NDArray[Any], acceleration: int, regularisation: float
+) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+    """Maps of aliased pixels E (folded line, x, coil, alias), and (E^H E / R + lambda)^-1 (..., alias, alias).
+
+    A pixel no coil sees has a zero in the system; it gets a one on the diagonal and so stays zero.
+    """
+    coils, lines, width = maps.shape
+    folded = lines // acceleration
+    aliased = np.ascontiguousarray(maps.reshape(coils, acceleration, folded, width).transpose(2, 3, 0, 1))
+    system = (aliased.conj().swapaxes(-1, -2) @ aliased).astype(np.complex128) / acceleration
+    diagonal = np.einsum("...ii->...i", system)
+    diagonal += np.where(diagonal.real > 0, regularisation, 1)
+    return aliased, np.linalg.inv(system).astype(np.complex64)
+
+
+def prepare_unfolding(maps: NDArray[Any], acceleration: int, first_line: int, regularisation: float = 0.0) -> Unfolding:
+    """Weights and noise maps from sensitivity maps (coil, y, x) of whitened coils.
+
+    `regularisation` is lambda of the model above, in units where sum |S|^2 = 1. Pruessmann et al., Magn Reson Med 1999;
+    42:952. Raises LinearError when the number of lines is no multiple of the acceleration, or for fewer coils than
+    aliases.
+    """
+    _check(maps, acceleration, first_line)
+    _, lines, width = maps.shape
+    folded = lines // acceleration
+    offset = (first_line - lines // 2) * (np.arange(lines) - lines // 2) / lines
+    phased = maps * np.exp(-2j * np.pi * (offset % 1)).astype(np.complex64)[:, None]
+    aliased, inverse = aliased_inverse(phased, acceleration, regularisation)
+    solved = inverse @ aliased.conj().swapaxes(-1, -2) / np.float32(np.sqrt(acceleration))
+    weights = np.ascontiguousarray(solved.transpose(3, 2, 0, 1).astype(np.complex64))
+    noise_std = rss(weights).reshape(lines, width)
+    shift = lines // 2 % folded
+    twist = np.exp(-2j * np.pi * (np.arange(folded) * shift % folded) / folded).astype(np.complex64)
+    return Unfolding(
+        acceleration=acceleration,
+        first_line=first_line,
+        weights=weights,
+        twist=twist if shift else None,
+        noise_std=noise_std,
+        g_factor=noise_std * rss(maps) / np.float32(np.sqrt(acceleration)),
+    )
+
+
+def unfold(unfolding: Unfolding, lines: NDArray[np.complex64], workers: int = 1) -> NDArray[np.complex64]:
+    """Image (y, x) from the acquired lines alone (coil, lines / acceleration, x), in hybrid space, in their order.
+
+    One FFT along the acquired lines and one product a coil and pixel. Raises LinearError for another number of lines.
+    """
+    weights = unfolding.weights
+    coils, acceleration, folded, width = weights.shape
+    wanted_shape("unfolding, acquired lines (coil, line, x)", lines, coils, folded, width)
+    given = lines if unfolding.twist is None else lines * unfolding.twist[:, None]
+    aliased = scipy.fft.ifft(given, axis=1, norm="ortho", workers=workers)
+    image = np.empty((acceleration, folded, width), np.complex64)
+    product = np.empty_like(image)
+    np.multiply(weights[0], aliased[0], out=image)
+    for coil in range(1, coils):
+        np.multiply(weights[coil], aliased[coil], out=product)
+        np.add(image, product, out=image)
+    return image.reshape(acceleration * folded, width)
