@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from protocols.header import parse_header
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -25,6 +24,7 @@ from hw_sim.report import Shown, page
 from hw_sim.scanner import Scanner
 from protocols.bus import Subscriber
 from protocols.events import Flag, ImageReady
+from protocols.header import parse_header
 
 __all__ = ["Wanted", "console_command", "exam_command", "faults_command", "replay_command", "scan_command"]
 
@@ -50,7 +50,7 @@ class _Bars(ExitStack):
 
     def __init__(self) -> None:
         super().__init__()
-        columns = (TextColumn("{task.description:>16}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (TextColumn("{task.description:>22}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         self._progress = self.enter_context(Progress(*columns, console=SCREEN, refresh_per_second=4))
         self._tasks: dict[str, TaskID] = {}
 

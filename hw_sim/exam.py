@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
-from protocols.header import write_header
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hw_sim.clock import Clock, VirtualClock, WallClock
@@ -26,6 +25,7 @@ from hw_sim.report import Shown, page
 from hw_sim.scanner import Played, Scanner
 from hw_sim.signal import Patient
 from protocols import scan_protocol
+from protocols.header import write_header
 from protocols.messages import Message, Readouts
 from protocols.scan_protocol import ScanProtocol
 from protocols.simulate import Simulate
@@ -37,6 +37,7 @@ else:
 
 __all__ = ["Exam", "Sending", "exam_names", "load_exam", "patient_of", "run_exam", "run_scan", "sequence_of"]
 
+T = TypeVar("T")
 Watch = Callable[[str, int, int], None]  # (what, done, of)
 
 
@@ -119,12 +120,12 @@ def sequence_of(name: str, folders: Iterable[Path] = ()) -> tuple[ScanProtocol, 
     return protocol, protocol.simulate
 
 
-def _watched(
-    messages: Iterable[tuple[int, Message]], name: str, of: int, watch: Watch
-) -> Iterator[tuple[int, Message]]:
+def _watched(messages: Iterable[T], name: str, of: int, watch: Watch) -> Iterator[T]:
+    """Pass everything on and tell how many readouts have passed; a pair is a time and a message."""
     done = 0
-    for due_ns, message in messages:
-        yield due_ns, message
+    for item in messages:
+        yield item
+        message = item[1] if isinstance(item, tuple) else item
         done += len(message.headers) if isinstance(message, Readouts) else 0
         watch(name, done, of)
 
@@ -133,7 +134,8 @@ def run_scan(played: Played, config: str, sending: Sending, watch: Watch) -> tup
     """Play one prepared scan to the plugin and collect what comes back, with the truth of the fault, if any."""
     truths: list[Truth] = []
     fault = sending.fault
-    stream: Iterator[Message] = played.readouts()
+    name, count = played.scan.protocol_name, len(played.plan)
+    stream: Iterator[Message] = _watched(played.readouts(), f"{name}, prepare", count, watch)
     if fault and fault.node:
         stream = fault.node(sending.fault_at, truths)(stream)
     stream = ahead(stream)
@@ -142,8 +144,7 @@ def run_scan(played: Played, config: str, sending: Sending, watch: Watch) -> tup
     where = sending.address
     session = Session(where.host, where.port, config, where.bus)
     cut = fault.cut(sending.fault_at) if fault and fault.cut else None
-    name = played.scan.protocol_name
-    result = play(session, write_header(played.scan), _watched(timed, name, len(played.plan), watch), clock, cut)
+    result = play(session, write_header(played.scan), _watched(timed, name, count, watch), clock, cut)
     return result, truths
 
 

@@ -1,0 +1,109 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from hw_sim.cli import app
+from hw_sim.coils import head_array
+from hw_sim.errors import SimulationError
+from hw_sim.exam import Sending, exam_names, load_exam, run_exam, run_scan, sequence_of
+from hw_sim.faults import FAULTS
+from hw_sim.paperwork import Order
+from hw_sim.phantom import ASYMMETRIC
+from hw_sim.plugin import Address, started
+from hw_sim.scanner import Scanner
+from protocols.header import parse_header
+from protocols.messages import Header
+from protocols.scan_protocol import find
+
+RUN = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
+
+
+def nothing(name, done, of):
+    pass
+
+
+@pytest.mark.parametrize("name", exam_names())
+def test_every_exam_names_scan_protocols_that_can_be_played(name):
+    for step in load_exam(name).scans:
+        protocol, simulate = sequence_of(step.protocol)
+        assert protocol.name == step.protocol
+        assert simulate.matrix
+
+
+def test_an_unknown_exam_or_a_typo_in_one_says_what_was_wanted(tmp_path):
+    with pytest.raises(SimulationError, match=r"no exam called 'foot'. Known: head"):
+        load_exam("foot")
+    path = tmp_path / "exam.toml"
+    path.write_text('title = "x"\n[array]\ncoil = 3\n[[scans]]\nprotocol = "scout"\n')
+    with pytest.raises(SimulationError, match=r"array.coil"):
+        load_exam(str(path))
+    path.write_text("title = ")
+    with pytest.raises(SimulationError, match=r"exam.toml: Invalid value"):
+        load_exam(str(path))
+    with pytest.raises(SimulationError, match="No such file"):
+        load_exam(str(tmp_path / "absent.toml"))
+
+
+def test_a_scan_protocol_without_a_sequence_cannot_be_played():
+    with pytest.raises(SimulationError, match=r"no \[simulate\] table"):
+        sequence_of("cartesian")
+
+
+def test_an_exam_leaves_a_page_with_everything_it_brought(peer, tmp_path):
+    path = tmp_path / "exam.toml"
+    path.write_text('title = "Small"\n[patient]\nbody = "phantom"\n[array]\ncoils = 4\n[[scans]]\nprotocol = "scout"\n')
+    out = tmp_path / "out"
+    told = []
+    sending = Sending(Address("127.0.0.1", peer.port), virtual_time=True)
+    (shown,) = run_exam(load_exam(str(path)), sending, out, lambda name, done, of: told.append((name, done, of)))
+    assert shown.result.errors == []
+    assert shown.result.missing == []
+    header = parse_header(next(kept.xml for kept in peer.kept if isinstance(kept, Header)))
+    assert header.protocol_name == "scout"
+    assert len(shown.result.images) == header.encodings[0].limits["slice"].maximum + 1
+    assert ("scout", len(shown.result.images) * 128 + 16, len(shown.result.images) * 128 + 16) in told
+    assert {file.name for file in out.iterdir()} == {"1_scout", "flags.json", "latency.png", "index.html"}
+    assert json.loads((out / "flags.json").read_text()) == []
+
+
+def test_a_fault_on_the_wire_reaches_the_peer_and_is_told(peer, simulate):
+    played = Scanner(ASYMMETRIC, head_array(4)).prepare(simulate(), Order("test"))
+    sending = Sending(Address("127.0.0.1", peer.port), virtual_time=True, fault=FAULTS["lose_line"], fault_at=5)
+    result, truths = run_scan(played, "test", sending, nothing)
+    assert result.readouts == len(played.plan) - 1
+    assert truths[0].line == 5
+
+
+def test_the_plugin_is_a_process_that_says_where_it_listens_and_ends_with_the_block(tmp_path):
+    with started(tmp_path / "log") as address:
+        assert address.port > 0
+        assert address.bus is not None
+    with pytest.raises(SimulationError, match="ended before it was ready"), started(tmp_path / "log", "--nonsense"):
+        pass
+
+
+def test_a_scan_to_nobody_ends_with_one_line_and_code_1():
+    ran = RUN.invoke(app, ["replay", "nothing.h5"])
+    assert ran.exit_code == 1
+    assert ran.stderr.strip() == "scanside-sim: nothing.h5: no such file"
+    ran = RUN.invoke(app, ["exam", "head", "--connect", "here"])
+    assert ran.exit_code == 1
+    assert "wanted HOST:PORT" in ran.stderr
+
+
+def test_the_list_of_faults_has_them_all():
+    ran = RUN.invoke(app, ["faults"])
+    assert all(name in ran.stdout for name in FAULTS)
+
+
+@pytest.mark.parametrize("command", ["exam", "scan", "replay", "console", "faults"])
+def test_every_command_explains_itself(command):
+    assert f"scanside-sim {command}" in RUN.invoke(app, ["--help"]).stdout
+    assert RUN.invoke(app, [command, "--help"]).exit_code == 0
+
+
+def test_an_unknown_scan_protocol_is_refused_with_what_is_known(tmp_path):
+    ran = RUN.invoke(app, ["scan", "brain_gre_r5", "--out", str(tmp_path)])
+    assert ran.exit_code == 1
+    assert find("brain_gre_r4").name in ran.stderr
