@@ -2,12 +2,15 @@
 
 import hashlib
 from dataclasses import replace
+from pathlib import Path
 
+import h5py
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protocols import scan_protocol
+from protocols.header import parse_header
 from protocols.problems import ProtocolError, line_of
 from protocols.scan import Encoding, Limit, Scan
 
@@ -255,3 +258,35 @@ def test_the_order_in_which_files_are_listed_does_not_matter():
     protocols = scan_protocol.load_all()
     for came in (scan(), scan("gre", "SIEMENS"), scan("scout")):
         assert scan_protocol.select(came, protocols) == scan_protocol.select(came, protocols[::-1])
+
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "mrd"
+REAL = {
+    "brain16_gre": "cartesian",
+    "brain16_r2": "cartesian",
+    "brain16_r3": "cartesian",
+    "brain16_r3_siemensflags": "cartesian",
+    "brain7_from_images": "cartesian",
+    "gre2_skyra": "siemens_product",
+    "gre3echo_prisma": "cartesian",
+    "gre7t_phantom": "siemens_product",
+    "head1_sag_se": "cartesian",
+    "phantom16_gre": "cartesian",
+    "phantom32_se": "cartesian",
+    "brain8_poisson": "not supported yet: .*matrix_z: got 180",
+    "epi1_trio_basic": "not supported yet: .*trajectory: got 'epi'",
+    "epi2_skyra_bold": "not supported yet: .*trajectory: got 'epi'",
+    "epi4_trio_ramp": "not supported yet: .*trajectory: got 'epi'",
+}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real scans of ../shared/data are not here")
+@pytest.mark.parametrize("name", REAL)
+def test_real_headers_choose_as_the_notes_on_their_orientation_say(name):
+    with h5py.File(DATA / f"{name}.h5") as file:
+        came = parse_header(file["dataset/xml"][0].decode())
+    if REAL[name].startswith("not supported"):
+        with pytest.raises(ProtocolError, match=REAL[name]):
+            scan_protocol.select(came, scan_protocol.load_all())
+    else:
+        assert scan_protocol.select(came, scan_protocol.load_all()).name == REAL[name]
