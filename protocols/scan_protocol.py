@@ -143,8 +143,8 @@ def select(scan: Scan, protocols: Iterable[ScanProtocol]) -> ScanProtocol:
         (match.priority, match.conditions, protocol) for protocol, match in candidates if not whys[protocol.name]
     ]
     if not fitting:
-        near = sorted(whys, key=lambda name: len(whys[name]))[:3]
-        told = ", ".join(f"{name} ({'; '.join(whys[name])})" for name in near)
+        least = min(map(len, whys.values()), default=0)
+        told = ", ".join(f"{name} ({'; '.join(why)})" for name, why in whys.items() if len(why) == least)
         what = f"not supported yet: no scan protocol is for this scan. Nearest: {told or 'none known'}"
         raise ProtocolError([Problem("header", "", what)])
     best = max((priority, conditions) for priority, conditions, _ in fitting)
