@@ -7,18 +7,18 @@ count, calibration lines too. Pixels outside a support are left out of the unkno
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
 from engines.linear.errors import LinearError, wanted_shape
+from engines.linear.hermitian import hermitian_inverse
 
 __all__ = [
     "ColumnInverse",
     "Columns",
-    "hermitian_inverse",
     "invert_columns",
     "never",
     "normal_matrices",
@@ -28,8 +28,6 @@ __all__ = [
     "right_hand_side",
     "solve_columns",
 ]
-
-SMALL: Final = 32  # up to this size LAPACK is the faster one
 
 
 def never() -> bool:
@@ -128,29 +126,6 @@ def normal_matrices(
     normal *= spread[rows, rows]
     np.einsum("xii->xi", normal)[:] += np.float32(problem.regularisation)
     return normal
-
-
-def hermitian_inverse(matrices: NDArray[np.complex64]) -> NDArray[np.complex64]:
-    """Inverse (..., n, n) of Hermitian positive definite matrices, by halves: nearly all of it is matrix products.
-
-    With A = [[P, Q^H], [Q, T]]: the inverse of P and of the Schur complement T - Q P^-1 Q^H give that of A. Three to
-    four times as fast as LAPACK's inverse of a stack.
-    """
-    size = matrices.shape[-1]
-    if size <= SMALL:
-        small: NDArray[np.complex64] = np.linalg.inv(matrices)
-        return small
-    half = size // 2
-    top = hermitian_inverse(matrices[..., :half, :half])
-    cross: NDArray[np.complex64] = matrices[..., half:, :half] @ top
-    bottom = hermitian_inverse(matrices[..., half:, half:] - cross @ matrices[..., :half, half:])
-    mixed = bottom @ cross
-    out = np.empty_like(matrices)
-    out[..., half:, half:] = bottom
-    np.negative(mixed, out=out[..., half:, :half])
-    out[..., :half, half:] = out[..., half:, :half].conj().swapaxes(-1, -2)
-    np.add(top, cross.conj().swapaxes(-1, -2) @ mixed, out=out[..., :half, :half])
-    return out
 
 
 def invert_columns(problem: Columns, cancelled: Callable[[], bool] = never, at_once: int = 8) -> ColumnInverse | None:

@@ -12,12 +12,26 @@ from scipy.ndimage import binary_dilation, binary_fill_holes, gaussian_filter, u
 
 from engines.linear.combine import rss
 from engines.linear.errors import LinearError, wanted_shape
-from engines.linear.fourier import to_image, to_kspace
+from engines.linear.fourier import centred_crop, to_image, to_kspace
 from engines.linear.resample import upsample
 
-__all__ = ["bounding_box", "low_resolution", "normalised", "support", "walsh_maps"]
+__all__ = ["bounding_box", "calibration_block", "low_resolution", "normalised", "support", "walsh_maps"]
 
 FAR: Final = 1e-2  # weight of distant tissue against near tissue, as high as it does no harm where there is signal
+
+
+def calibration_block(calibration: NDArray[Any], lines: int, first_line: int) -> NDArray[np.complex64]:
+    """Square block of k-space (coil, line, kx) from calibration lines (coil, line, x), as long along kx as along ky.
+
+    `lines` is the length of the full phase-encode matrix, `first_line` the row of calibration line 0 in it. Raises
+    LinearError when the lines do not lie in the matrix.
+    """
+    wanted_shape("calibration lines (coil, line, x)", calibration, None, None, None)
+    _, count, width = calibration.shape
+    if count == 0 or not 0 <= first_line <= lines - count:
+        raise LinearError(f"calibration lines: got {count} lines from {first_line}, wanted them in 0 to {lines - 1}")
+    frequencies: NDArray[np.complex64] = centred_crop(to_kspace(calibration, -1), -1, min(count, width))
+    return frequencies
 
 
 def low_resolution(
@@ -25,29 +39,19 @@ def low_resolution(
 ) -> NDArray[np.complex64]:
     """Coil images (coil, *grid) of consecutive calibration lines (coil, line, x) in hybrid space, at low resolution.
 
-    `lines` is the length of the full phase-encode matrix and `first_line` the row of calibration line 0 in it. Along
-    x as many spatial frequencies are used as there are lines. `taper` trades resolution for less ringing (Hann window).
-    Raises LinearError when the lines do not lie in the matrix.
+    What calibration_block takes and raises; `taper` trades resolution for less ringing (Hann window).
     """
-    wanted_shape("calibration lines (coil, line, x)", calibration, None, None, None)
-    coils, count, width = calibration.shape
-    if not 0 <= first_line <= lines - count:
-        raise LinearError(
-            f"calibration lines: got {count} lines from {first_line}, wanted them within 0 to {lines - 1}"
-        )
-    frequencies = to_kspace(calibration, -1)
-    out = np.zeros((coils, *grid), np.complex64)
+    block = calibration_block(calibration, lines, first_line)
+    coils, count, reach = block.shape
     ky = np.arange(first_line, first_line + count) - lines // 2
-    kx = np.arange(width) - width // 2
+    kx = np.arange(reach) - reach // 2
     keep_y = (ky >= -(grid[0] // 2)) & (ky < grid[0] - grid[0] // 2)
-    reach = min(count, grid[1], width) // 2
-    keep_x = (kx >= -reach) & (kx < reach + (count % 2))
-    window = frequencies[:, keep_y][:, :, keep_x]
+    keep_x = (kx >= -(grid[1] // 2)) & (kx < grid[1] - grid[1] // 2)
     if taper:
-        window = window * np.outer(_hann(ky[keep_y]), _hann(kx[keep_x])).astype(np.float32)
-    rows, columns = ky[keep_y] + grid[0] // 2, kx[keep_x] + grid[1] // 2
-    out[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = window
-    scale = np.float32(np.sqrt(grid[0] * grid[1] / (lines * width)))
+        block = block * np.outer(_hann(ky), _hann(kx)).astype(np.float32)
+    out = np.zeros((coils, *grid), np.complex64)
+    out[:, (ky[keep_y] + grid[0] // 2)[:, None], kx[keep_x] + grid[1] // 2] = block[:, keep_y][:, :, keep_x]
+    scale = np.float32(np.sqrt(grid[0] * grid[1] / (lines * calibration.shape[-1])))
     return to_image(to_image(out, 2), 1) * scale
 
 

@@ -1,0 +1,80 @@
+"""ESPIRiT: sensitivity maps as eigenvectors of what calibration data say about neighbours in k-space.
+
+The kernels that span the row space of the calibration matrix make, at each pixel, a Hermitian matrix over coils whose
+eigenvector of eigenvalue 1 is the sensitivity. That matrix is a polynomial of the kernel's size, so it is evaluated on
+a coarse grid and the maps are interpolated.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.linear.errors import LinearError
+from engines.linear.fourier import to_image
+from engines.linear.maps import calibration_block, normalised
+from engines.linear.resample import upsample
+
+__all__ = ["calibration_matrix", "espirit_maps", "espirit_maps_and_values"]
+
+
+def calibration_matrix(block: NDArray[Any], kernel: int) -> NDArray[np.complex64]:
+    """All windows (window, coil * kernel * kernel) of a block of k-space (coil, ky, kx); LinearError if none fits."""
+    coils, lines, width = block.shape
+    if kernel > min(lines, width):
+        raise LinearError(f"ESPIRiT: got a block of {lines} x {width} samples, wanted at least {kernel} x {kernel}")
+    windows = np.lib.stride_tricks.sliding_window_view(block, (kernel, kernel), axis=(1, 2))
+    return windows.transpose(1, 2, 0, 3, 4).reshape(-1, coils * kernel * kernel).astype(np.complex64)
+
+
+def _pixel_matrices(kernels: NDArray[np.complex64], grid: tuple[int, int]) -> NDArray[np.complex64]:
+    """(y, x, coil, coil): sum over kernels (kernel, coil, ky, kx) of k k^H at each pixel of the grid, largest value 1.
+
+    k k^H needs the kernels' cross-correlations only, so pixels are reached by one transform for each pair of coils.
+    """
+    _, coils, size, _ = kernels.shape
+    span = 2 * size - 1
+    padded = np.zeros((*kernels.shape[:2], span, span), np.complex64)
+    padded[:, :, :size, :size] = kernels
+    spectra = np.fft.fft2(padded).astype(np.complex64).transpose(2, 3, 1, 0)
+    correlation = np.fft.ifft2(spectra @ spectra.conj().swapaxes(-1, -2), axes=(0, 1))
+    lags = np.fft.fftshift(correlation, (0, 1)).transpose(2, 3, 0, 1)
+    out = np.zeros((coils, coils, *grid), np.complex64)
+    top, left = grid[0] // 2 - (size - 1), grid[1] // 2 - (size - 1)
+    out[:, :, top : top + span, left : left + span] = lags
+    pixels = to_image(to_image(out, 3), 2) * np.float32(np.sqrt(grid[0] * grid[1]) / size**2)
+    return pixels.transpose(2, 3, 0, 1)
+
+
+def espirit_maps_and_values(
+    calibration: NDArray[Any], lines: int, first_line: int, kernel: int = 6, threshold: float = 0.02
+) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
+    """Maps (coil, lines, x) with sum |S|^2 = 1, and the eigenvalue (lines, x), near 1 where there is signal.
+
+    From consecutive calibration lines (coil, line, x) in hybrid space; `kernel` is the window in k-space, `threshold`
+    the singular value, as a share of the largest, below which a window is noise. Uecker et al., Magn Reson Med 2014;
+    71:990. Raises LinearError when there are fewer lines than the kernel has, or no signal.
+    """
+    block = calibration_block(calibration, lines, first_line)
+    coils, width = block.shape[0], calibration.shape[-1]
+    matrix = calibration_matrix(block, kernel)
+    values, vectors = np.linalg.eigh((matrix.conj().T @ matrix).astype(np.complex128))
+    if not values[-1] > 0:
+        raise LinearError("ESPIRiT: the calibration lines are zero or not finite; wanted signal in one coil or more")
+    rows = vectors[:, values > threshold**2 * values[-1]].conj().T  # windows are combinations of these
+    kept = rows.reshape(-1, coils, kernel, kernel).astype(np.complex64)
+    grid = (min(lines, max(48, 4 * kernel)), min(width, max(48, 4 * kernel)))
+    sizes, directions = np.linalg.eigh(_pixel_matrices(kept, grid))
+    local = directions[..., -1]
+    strongest = np.linalg.eigh(np.einsum("yxc,yxd->cd", local, local.conj()))[1][:, -1]
+    reference = local @ strongest.conj()
+    local = local * np.exp(-1j * np.angle(reference))[..., None]
+    maps = upsample(local.transpose(2, 0, 1), lines, width)
+    return normalised(maps), upsample(sizes[None, ..., -1], lines, width)[0].real.copy()
+
+
+def espirit_maps(
+    calibration: NDArray[Any], lines: int, first_line: int, kernel: int = 6, threshold: float = 0.02
+) -> NDArray[np.complex64]:
+    """Maps (coil, lines, x) alone, in place of walsh_maps; see espirit_maps_and_values."""
+    return espirit_maps_and_values(calibration, lines, first_line, kernel, threshold)[0]
