@@ -179,8 +179,7 @@ class _Desk:
 
     def _grid(self, frame: _Open | None = None) -> NDArray[np.bool_]:
         if frame is None or frame.offset is None:
-            low = self._lattice.limit1.minimum - self._lattice.limit1.centre + self._lattice.lines // 2
-            return self._lattice.grid(low)
+            return self._lattice.grid(int(self._lattice.rows(np.array(self._lattice.limit1.minimum))))
         return self._lattice.grid(frame.offset[1], frame.offset[0])
 
     def _expected(self, frame: _Open) -> NDArray[np.bool_]:
@@ -259,7 +258,8 @@ class _Desk:
             )
 
     def _steps(self, rows: list[int]) -> list[int]:
-        return [row - self._lattice.lines // 2 + self._lattice.limit1.centre for row in rows]
+        steps: list[int] = self._lattice.steps(np.array(rows)).tolist()
+        return steps
 
     def _stray(self, headers: NDArray[np.void]) -> Iterator[Message]:
         """Say at once, and once, that lines outside the header's limits came."""

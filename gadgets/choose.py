@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from gadgets.recipe import problems
 from protocols import scan_protocol
 from protocols.errors import PeerError
-from protocols.problems import ProtocolError
+from protocols.problems import Problem, ProtocolError
 from protocols.scan import Scan
 from protocols.tables import ScanProtocol
 
@@ -47,6 +47,18 @@ class Choice:
             if protocol.name == name:
                 return protocol
         return scan_protocol.find(name)  # raises, and knows the nearest names
+
+    def for_scan(self, scan: Scan, protocol: ScanProtocol | None) -> ScanProtocol:
+        """The protocol that was asked for, if it can do this scan at all, or the one that the header fits.
+
+        Raises ProtocolError where the trajectory or matrix is none that its chain can reconstruct.
+        """
+        if protocol is None:
+            return self.by_header(scan)
+        refusals = [] if protocol.match is None else protocol.match.refusals(scan, by_name=True)
+        if refusals:
+            raise ProtocolError([Problem("header", protocol.name, f"not supported yet: {'; '.join(refusals)}")])
+        return protocol
 
     def by_header(self, scan: Scan) -> ScanProtocol:
         """Take the scan protocol whose [match] fits; raises ProtocolError where none or two fit alike."""

@@ -19,7 +19,7 @@ __all__ = ["compress"]
 Coils = Annotated[int, Field(ge=0)]
 
 
-def compress(context: Context, coils: Coils = 0) -> Node:
+def compress(_context: Context, coils: Coils = 0) -> Node:
     """Turn whitened coils into at most `coils` virtual coils, the strongest first; 0 keeps all coils.
 
     The matrix comes from the first calibration lines of each slice and serves all frames of that slice, so that maps

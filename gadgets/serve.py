@@ -110,7 +110,7 @@ class Server:
         self.bus_address = publisher.address
         self.answers_address = ""
         self._listener = listener
-        self._bus = publisher
+        self.publisher = publisher
         self._choice = Choice.of(options.protocols)
         self._around = Surroundings(
             choice=self._choice,
@@ -122,7 +122,7 @@ class Server:
             peer=options.peer,
         )
         self._sessions: dict[Session, threading.Thread] = {}
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._begun = time.monotonic()
         self._count = 0
         self._stopping = threading.Event()
@@ -144,7 +144,7 @@ class Server:
         except OSError as error:
             log.debug("listener", error=str(error))
         self._listener.close()
-        with self._lock:
+        with self._changed:
             sessions = dict(self._sessions)
         for session in sessions:
             session.stop()
@@ -155,6 +155,11 @@ class Server:
     def connections(self) -> int:
         """How many clients are being served."""
         return len(self._sessions)
+
+    def wait_for_clients(self, count: int, timeout_s: float) -> bool:
+        """Wait until exactly so many clients are being served; 0 is idle."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self._sessions) == count, timeout_s)
 
     def health(self) -> Health:
         """How the plugin is."""
@@ -182,20 +187,22 @@ class Server:
             session = Session(sock, f"c{self._count}-{os.getpid()}", self._around)
             log.info("client", session=session.name, address=f"{address[0]}:{address[1]}")
             thread = threading.Thread(target=self._serve, args=(session,), name=session.name, daemon=True)
-            with self._lock:
+            with self._changed:
                 self._sessions[session] = thread
+                self._changed.notify_all()
             thread.start()
 
     def _serve(self, session: Session) -> None:
         try:
             session.run()
         finally:
-            with self._lock:
+            with self._changed:
                 del self._sessions[session]
+                self._changed.notify_all()
 
     def _pulse(self) -> None:
         while not self._stopping.wait(HEALTH_EVERY_S):
-            self._bus.publish(self.health())
+            self.publisher.publish(self.health())
 
     def _answer(self, key: str) -> str:
         answers = {

@@ -116,14 +116,14 @@ class Session:
         if isinstance(first, Text):
             protocol = self._more_config(first, protocol)
             first = next(messages, None)
-        self._stream(Setting(scan, header.xml, protocol or self._around.choice.by_header(scan)), first, messages)
+        self._stream(Setting(scan, header.xml, self._around.choice.for_scan(scan, protocol)), first, messages)
 
     def take_over(self, config: str, header_xml: str) -> None:
         """Serve a Gadgetron module whose config and header have been read already; raises nothing either."""
         self._rules, self._state = rules.GADGETRON_EXECUTE, rules.STREAMING
         try:
             scan = parse_header(header_xml)
-            protocol = self._around.choice.by_config(config, is_name=False) or self._around.choice.by_header(scan)
+            protocol = self._around.choice.for_scan(scan, self._around.choice.by_config(config, is_name=False))
             messages = self._lawful(receive(self._recv_into, Receiver()))
             self._stream(Setting(scan, header_xml, protocol), next(messages, None), messages)
         except (PeerError, ProtocolError) as error:

@@ -90,7 +90,11 @@ def _learn(
             why = f"the noise scan {named} is not known here" if named else "the scan has no noise readouts"
             return None, None, why
         if len(noise.covariance) != coils:
-            return replace(noise, whitened=False), None, f"the noise scan has {len(noise.covariance)} coils, the scan {coils}"
+            return (
+                replace(noise, whitened=False),
+                None,
+                f"the noise scan has {len(noise.covariance)} coils, the scan {coils}",
+            )
         return noise, whitener(noise.covariance, _scale(noise, message, context)), ""
     except LinearError as error:
         return None, None, str(error)

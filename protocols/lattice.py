@@ -36,11 +36,16 @@ class Lattice:
 
     def rows(self, step1: NDArray[np.integer]) -> NDArray[np.intp]:
         """Rows of encode steps 1; outside 0 … lines - 1 where the step cannot be placed."""
-        return step1.astype(np.intp) - self.limit1.centre + self.lines // 2
+        return _rows(step1, self.limit1, self.lines)
 
     def slabs(self, step2: NDArray[np.integer]) -> NDArray[np.intp]:
         """Rows of encode steps 2."""
-        return step2.astype(np.intp) - self.limit2.centre + self.partitions // 2
+        return _rows(step2, self.limit2, self.partitions)
+
+    def steps(self, rows: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Encode steps 1 that lie in these rows."""
+        step = rows.astype(np.intp) + self.limit1.centre - self.lines // 2
+        return step % self.lines if _periodic(self.limit1, self.lines) else step
 
     def admits(self, step1: NDArray[np.integer], step2: NDArray[np.integer]) -> Mask:
         """Tell which (step 1, step 2) lie inside the header's limits and the matrix."""
@@ -59,6 +64,18 @@ class Lattice:
         return along2[:, None] & along1[None, :]
 
 
+def _rows(step: NDArray[np.integer], limit: Limit, count: int) -> NDArray[np.intp]:
+    """Rows of encode steps; k-space is periodic, so a full set of steps off the centre comes in again at the far end."""
+    row = step.astype(np.intp) - limit.centre + count // 2
+    return row % count if _periodic(limit, count) else row
+
+
+def _periodic(limit: Limit, count: int) -> bool:
+    return limit.minimum == 0 and limit.maximum == count - 1
+
+
 def _within(rows: NDArray[np.intp], limit: Limit, count: int) -> Mask:
+    if _periodic(limit, count):
+        return np.ones(len(rows), np.bool_)
     step = rows + limit.centre - count // 2
     return (step >= limit.minimum) & (step <= limit.maximum)

@@ -33,7 +33,7 @@ def raw(steps=range(SIZE), coils=COILS, size=SIZE, noise=0.02, seed=0, **counter
     image = np.fft.ifftshift(phantom(coils, size), axes)
     kspace = np.fft.fftshift(np.fft.fft2(image, axes=axes, norm="ortho"), axes)
     random = np.random.default_rng(seed)
-    kspace = kspace + noise * random.standard_normal((2, *kspace.shape)).view()[0]
+    kspace = kspace + noise * (random.standard_normal(kspace.shape) + 1j * random.standard_normal(kspace.shape))
     data = np.ascontiguousarray(kspace.transpose(1, 0, 2)[np.array(steps) % size], np.complex64)
     made = headers(steps, [], coils, size, **counters)
     made["flags"][-1] |= flag_mask(AcqFlag.LAST_IN_SLICE, AcqFlag.LAST_IN_MEASUREMENT)
