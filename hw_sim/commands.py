@@ -72,8 +72,8 @@ def _address(connect: str, bus: str | None) -> Address:
 
 def _table(shown: list[Shown]) -> Table:
     table = Table(title="What came back", title_justify="left")
-    for column in ("scan", "readouts", "images", "latency p50", "p99", "send jitter p99", "flags"):
-        table.add_column(column, justify="left" if column in {"scan", "flags"} else "right")
+    for column in ("scan", "readouts", "images", "latency p50", "p99", "jitter p99", "flags"):
+        table.add_column(column, justify="left" if column in {"scan", "flags"} else "right", no_wrap=True)
     for scan in shown:
         late = scan.latency
         times = (f"{late.p50_ms:.1f} ms", f"{late.p99_ms:.1f} ms") if late else ("-", "-")

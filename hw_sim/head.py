@@ -91,7 +91,7 @@ def mni_head() -> Volume:
     """Head of the MNI ICBM152 template (Fonov et al., NeuroImage 2011; 54:313) with a skull and scalp around it.
 
     Grey and white matter are the template's probability maps, the rest of the brain is CSF; rings at fixed distances
-    from the brain stand for CSF, bone, muscle and fat. The template is symmetric, so a capsule of fat sits on the
+    from the brain stand for CSF, bone, muscle and fat. The template is symmetric, so a capsule of gel sits on the
     right temple, as radiographers put one there to tell right from left.
     """
     brain, affine = _template("t1")
@@ -110,8 +110,9 @@ def mni_head() -> Volume:
         ring = (away_mm > inner_mm) & (away_mm <= outer_mm) & ~inside
         fractions[name] = fractions.get(name, np.uint8(0)) + np.where(ring, 255, 0).astype(np.uint8)
         inner_mm = outer_mm
+    fractions["gel"] = np.zeros_like(white)
     volume = _volume(fractions, affine)
-    _add_marker(volume.fractions[list(fractions).index("fat")], away_mm, affine)
+    _add_marker(volume.fractions[-1], away_mm, affine)
     return volume
 
 
@@ -122,15 +123,15 @@ def _distance_mm(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     return ndimage.map_coordinates(coarse, middle, order=1, mode="nearest", output=np.float32)
 
 
-def _add_marker(fat: NDArray[np.uint8], away_mm: NDArray[np.float32], ras: NDArray[np.float64]) -> None:
-    """Put a ball of fat on the skin at the right temple, in place."""
+def _add_marker(gel: NDArray[np.uint8], away_mm: NDArray[np.float32], ras: NDArray[np.float64]) -> None:
+    """Put a ball of gel on the skin at the right temple, in place."""
     row, column = (round(float(v)) for v in (-ras[1, 3], 8 - ras[2, 3]))
     head = np.flatnonzero(away_mm[:, row, column] <= RINGS[-1][0])
     middle = (head[-1] + MARKER_RADIUS_MM - 1, row, column)  # the first axis of a canonical volume grows to the right
     grid = np.ogrid[tuple(slice(0, n) for n in away_mm.shape)]
     ball = sum((axis - at) ** 2 for axis, at in zip(grid, middle, strict=True)) <= MARKER_RADIUS_MM**2
     ball &= away_mm > RINGS[-1][0]
-    fat[ball] = 255
+    gel[ball] = 255
 
 
 def load_nifti(path: Path) -> Volume:

@@ -21,6 +21,7 @@ class Tissue:
     t2star_ms: float
 
 
+FAT_LEFT: Final = 0.1  # of the signal of fat after a saturation pulse
 Contrast: TypeAlias = Callable[[Tissue], float]
 
 # Rounded from Stanisz et al., Magn Reson Med 2005; 54:507, and Wansapura et al., J Magn Reson Imaging 1999; 9:531.
@@ -59,6 +60,11 @@ def contrast(simulate: Simulate, slices: int) -> Contrast:
     """Signal of a tissue in this scan; slices share the time between two shots of one slice if interleaved."""
     between_shots_ms = simulate.tr_ms * (slices if simulate.interleaved else 1)
     tr_ms = simulate.repetition_ms or between_shots_ms
-    if simulate.sequence == "se":
-        return lambda tissue: spin_echo(tissue, tr_ms, simulate.te_ms)
-    return lambda tissue: spoiled_gradient_echo(tissue, tr_ms, simulate.te_ms, simulate.flip_deg)
+
+    def signal(tissue: Tissue) -> float:
+        left = FAT_LEFT if simulate.fat_saturation and tissue.name == "fat" else 1.0
+        if simulate.sequence == "se":
+            return left * spin_echo(tissue, tr_ms, simulate.te_ms)
+        return left * spoiled_gradient_echo(tissue, tr_ms, simulate.te_ms, simulate.flip_deg)
+
+    return signal

@@ -51,6 +51,7 @@ class Simulate(_Table):
     ] = None
     te_ms: Positive = 2.5
     flip_deg: Annotated[float, Field(gt=0, le=180)] = 15.0
+    fat_saturation: Annotated[bool, Field(description="a saturation pulse leaves a tenth of the fat's signal")] = False
     bandwidth_hz_per_pixel: Positive = 300.0
     oversampling: Annotated[Literal[1, 2], Field(description="readout samples per pixel")] = 2
     acceleration: Annotated[int, Field(ge=1, le=8, description="every n-th line")] = 1

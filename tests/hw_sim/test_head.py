@@ -12,7 +12,7 @@ def head():
 
 
 def brightness(tissue):
-    return {"white": 3.0, "grey": 2.0, "csf": 1.0, "fat": 10.0}.get(tissue.name, 0.0)
+    return {"white": 3.0, "grey": 2.0, "csf": 1.0, "fat": 10.0, "gel": 10.0}.get(tissue.name, 0.0)
 
 
 def test_the_head_has_its_middle_at_the_isocentre_and_fits_a_field_of_view(head):

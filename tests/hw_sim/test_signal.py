@@ -102,6 +102,12 @@ def test_contrast_follows_the_equations():
     assert spin_echo(csf, 4000, 100) > spin_echo(white, 4000, 100)  # T2-weighted
 
 
+def test_fat_saturation_touches_fat_alone(simulate):
+    plain, saturated = contrast(simulate(), 1), contrast(simulate(fat_saturation=True), 1)
+    assert saturated(TISSUES["fat"]) == pytest.approx(0.1 * plain(TISSUES["fat"]))
+    assert saturated(TISSUES["white"]) == plain(TISSUES["white"])
+
+
 def test_planes_are_right_handed_and_centred(simulate):
     scan = simulate(
         orientation={"normal": (0.2, 0.3, 1.0), "rotation_deg": 25.0}, slices=5, gap_mm=2.0, centre_mm=(1, 2, 3)
