@@ -1,5 +1,6 @@
 """What the commands of scanside-sim do."""
 
+import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from protocols.header import parse_header
 
 __all__ = ["Wanted", "console_command", "exam_command", "faults_command", "replay_command", "scan_command"]
 
-SCREEN = Console()
+SCREEN = Console(width=None if sys.stdout.isatty() else 110)
 
 
 @dataclass(frozen=True, slots=True)

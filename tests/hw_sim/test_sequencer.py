@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from protocols.header import parse_header, write_header
 
 from hw_sim.paperwork import Order, first_line, headers, scan_of
 from hw_sim.planes import planes
 from hw_sim.sequencer import Kind, acquired_lines, plan
+from protocols.header import parse_header, write_header
 from protocols.mrd import AcqFlag, has_flag
 from protocols.simulate import Simulate
 
