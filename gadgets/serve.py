@@ -189,8 +189,8 @@ class Server:
             thread = threading.Thread(target=self._serve, args=(session,), name=session.name, daemon=True)
             with self._changed:
                 self._sessions[session] = thread
+                thread.start()
                 self._changed.notify_all()
-            thread.start()
 
     def _serve(self, session: Session) -> None:
         try:
@@ -209,6 +209,7 @@ class Server:
             "scanside::version": lambda: version("scanside"),
             "scanside::health": lambda: self.health().model_dump_json(),
             "scanside::info": self._info,
+            "scanside::bus": lambda: self.bus_address,
             "gadgetron::version": lambda: f"scanside {version('scanside')}",
             "gadgetron::info": self._info,
             "ismrmrd::version": lambda: version("ismrmrd"),

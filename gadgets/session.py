@@ -3,6 +3,7 @@
 import itertools
 import json
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from protocols.header import parse_header
 
 from gadgets.choose import Choice
 from gadgets.context import Context, Memory
@@ -21,6 +21,7 @@ from protocols import session as rules
 from protocols.encode import encode
 from protocols.errors import PeerError
 from protocols.events import Event, Flag, ImageReady, Prescription, Severity
+from protocols.header import parse_header
 from protocols.messages import (
     Blob,
     Close,
@@ -39,6 +40,7 @@ from protocols.messages import (
 )
 from protocols.problems import ProtocolError
 from protocols.scan import Scan
+from protocols.stream import close
 from protocols.tables import ScanProtocol
 from protocols.wire import Receiver, receive
 
@@ -47,6 +49,7 @@ __all__ = ["Session", "Surroundings"]
 PREFIX = {Severity.PASS: "INF", Severity.WARN: "WRN", Severity.FAIL: "ERR", Severity.UNKNOWN: "WRN"}
 DRAIN_S = 5.0  # how long what a peer still sends is read after an error, so that it can read the error
 METRICS_EVERY_S = 1.0
+SEND_S = 15  # a peer that takes nothing for so long is gone
 log = structlog.get_logger()
 
 
@@ -70,6 +73,7 @@ class Session:
     def __init__(self, sock: socket.socket, name: str, around: Surroundings) -> None:
         self.name = name
         self._socket = sock
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_S, 0))
         self._around = around
         self._meter = Meter(name)
         self._sending = threading.Lock()
@@ -77,6 +81,8 @@ class Session:
         self._state = rules.START
         self._gone = False
         self._failed = False
+        self._stopped = False
+        self._over = False
         self._told = 0.0
 
     def run(self) -> None:
@@ -94,11 +100,9 @@ class Session:
             self._end()
 
     def stop(self) -> None:
-        """End the connection from another thread."""
-        try:
-            self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            self._gone = True
+        """End the connection from another thread: nothing more is read, what was read is finished and sent."""
+        self._stopped = True
+        self._stop_reading()
 
     def _talk(self) -> None:
         self._socket.settimeout(self._around.greeting_s)
@@ -144,6 +148,7 @@ class Session:
             archive=self._around.archive,
             memory=self._around.memory,
             watch=self._meter.watch,
+            cancelled=lambda: self._over,
             took=self._meter.took,
         )
         log.info("scan", session=self.name, protocol=setting.protocol.name, measurement=setting.scan.measurement_id)
@@ -152,17 +157,15 @@ class Session:
         try:
             for message in stream:
                 self._deliver(message, setting.protocol)
-        except OSError:
-            self.stop()
+        except BaseException:
+            self._stop_reading()
             raise
         finally:
-            close = getattr(stream, "close", None)
-            if close is not None:
-                self.stop_reading()
-                close()
+            self._over = True
+            close(stream)
 
-    def stop_reading(self) -> None:
-        """Free a thread that waits for the peer, so that the chain can be closed."""
+    def _stop_reading(self) -> None:
+        """Free a thread that waits for the peer."""
         try:
             self._socket.shutdown(socket.SHUT_RD)
         except OSError:
@@ -181,7 +184,9 @@ class Session:
                     self._meter.count("readouts", len(message.headers))
                 yield message
         except PeerError as error:
-            yield Failure(str(error))
+            yield Failure(
+                "the plugin was stopped; what had come until then was reconstructed" if self._stopped else str(error)
+            )
         except OSError as error:
             yield Failure(f"the connection broke: {error}")
 

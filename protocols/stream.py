@@ -10,7 +10,7 @@ import structlog
 from protocols.channel import Channel
 from protocols.messages import Message
 
-__all__ = ["Act", "Node", "beside", "buffered", "chain", "on"]
+__all__ = ["Act", "Node", "beside", "buffered", "chain", "close", "on"]
 
 Node: TypeAlias = Callable[[Iterator[Message]], Iterator[Message]]
 Act: TypeAlias = Callable[[Message], Iterable[Message]]
@@ -92,7 +92,7 @@ def _pump(messages: Iterator[Message], queue: Channel[Message]) -> None:
     except BaseException as caught:  # noqa: BLE001 - it is raised again in the thread that reads
         error = caught
     finally:
-        _finish(messages)
+        close(messages)
         queue.close(error)
 
 
@@ -108,7 +108,7 @@ def _split(messages: Iterator[Message], copies: Channel[Message], out: Channel[M
     except BaseException as caught:  # noqa: BLE001 - it is raised again in the thread that reads
         error = caught
     finally:
-        _finish(messages)
+        close(messages)
         copies.close(error)
 
 
@@ -132,8 +132,8 @@ def _answers(act: Act, missed: Act, message: Message) -> list[Message]:
         return list(missed(message))
 
 
-def _finish(messages: Iterator[Message]) -> None:
+def close(messages: Iterator[Message]) -> None:
     """Close a generator where it stands, so that what is before it frees its threads and files."""
-    close = getattr(messages, "close", None)
-    if close is not None:
-        close()
+    ending = getattr(messages, "close", None)
+    if ending is not None:
+        ending()

@@ -1,11 +1,11 @@
 """Whatever a client does: one clear error, what came is kept, the next client is served, nothing is left behind."""
 
 import contextlib
-import os
 import socket
 import struct
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from protocols.errors import PeerError
 from protocols.events import Flag
 from protocols.messages import Close, Config, Error, Header, Image, Query, Response, Text
 from protocols.mrd import AcqFlag, MessageId, flag_mask
+from protocols.wire import Receiver, receive
 from tests.peer import SIZE, opening, raw, small_scan, talk, whole, wire
 
 
@@ -247,7 +248,7 @@ def test_a_port_in_use_is_told_with_what_to_type(server):
 
 def test_stopping_a_server_ends_its_clients_and_leaves_no_thread_or_socket():
     before = set(threading.enumerate())
-    files = len(os.listdir("/proc/self/fd"))
+    files = len(list(Path("/proc/self/fd").iterdir()))
     with contextlib.ExitStack() as stack:
         with running(ServeOptions(port=0)) as server:
             sock = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=20))
@@ -256,10 +257,11 @@ def test_stopping_a_server_ends_its_clients_and_leaves_no_thread_or_socket():
             part.headers["flags"] = 0
             sock.sendall(b"".join(map(bytes, encode(part))))
             assert server.wait_for_clients(1, 20)
-        while sock.recv(1 << 16):
-            pass
+        got = list(receive(sock.recv_into, Receiver()))
+    assert any("the plugin was stopped" in text for text in errors(got))
+    assert len(images(got)) == 1
     assert set(threading.enumerate()) <= before
-    assert len(os.listdir("/proc/self/fd")) <= files
+    assert len(list(Path("/proc/self/fd").iterdir())) <= files
 
 
 def test_a_gadgetron_peer_gets_error_8_and_never_text(server):
