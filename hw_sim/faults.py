@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from hw_sim.errors import SimulationError
+from hw_sim.frontend import FULL_SCALE
 from hw_sim.link import Cut
 from protocols.messages import Message, Readouts
 from protocols.mrd import AcqFlag, has_flag
@@ -104,15 +105,15 @@ def _not_a_number(one: Readouts) -> Iterator[Readouts]:
 
 
 def _saturate(one: Readouts) -> Iterator[Readouts]:
-    """Clip as if the gain were far too high for this line: every strong sample sticks at the end of the range."""
+    """Clip as if the gain were far too high for this line: the strongest sample asks for four times the range."""
     parts = one.samples.view(np.float32)
-    top = np.float32(np.abs(parts).max() / 8)
-    yield Readouts(one.headers, one.trajectory, np.clip(parts, -top, top).view(np.complex64))
+    louder = parts * np.float32(4 * FULL_SCALE / max(float(np.abs(parts).max()), 1e-30))
+    yield Readouts(one.headers, one.trajectory, np.clip(louder, -FULL_SCALE, FULL_SCALE).view(np.complex64))
 
 
 def _spike(one: Readouts) -> Iterator[Readouts]:
-    """Let a spark hit one sample of all coils, hundred times the strongest."""
-    one.samples[:, :, one.samples.shape[2] // 3] = 100 * np.abs(one.samples).max()
+    """Let a spark hit one sample of all coils, hundred times the strongest, as far as the range goes."""
+    one.samples[:, :, one.samples.shape[2] // 3] = min(100 * float(np.abs(one.samples).max()), FULL_SCALE)
     yield one
 
 

@@ -1,11 +1,14 @@
 """The receivers: noise that is correlated between coils, gain, and an ADC that can saturate."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Frontend"]
+__all__ = ["FULL_SCALE", "Frontend"]
+
+FULL_SCALE: Final = 1.0  # real and imaginary part of a raw number end here
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -15,7 +18,7 @@ class Frontend:
     covariance: NDArray[np.complex128]  # (coil, coil) of the noise, shape only
     noise_std: float  # of one complex sample of a mean coil, in units of signal
     gain: float = 1.0  # raw numbers per unit of signal
-    full_scale: float = 1.0  # real and imaginary part are clipped at this raw number
+    full_scale: float = FULL_SCALE
 
     def receive(self, signal: NDArray[np.complex64], chance: np.random.Generator) -> NDArray[np.complex64]:
         """Raw numbers (readout, coil, sample) for a signal of that shape."""
