@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -69,7 +69,12 @@ def play(
             result.errors.append(f"the simulated scanner fell silent after {result.readouts} readouts, as told")
         except OSError as problem:
             result.errors.append(_broken_off(session, result, problem))
-        listener.wait()
+        except BaseException:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # what cannot be sent to its end frees the plugin at once
+            raise
+        finally:
+            listener.wait()
     result.seconds = time.monotonic() - begun
     return result
 

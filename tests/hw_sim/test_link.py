@@ -1,6 +1,7 @@
 import csv
 import json
 import socket
+import threading
 from importlib import resources
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def test_nobody_to_connect_to_says_how_to_start_one():
         port = free.getsockname()[1]
     with pytest.raises(LinkError, match=f"scanside serve --port {port}"):
         play(Session("127.0.0.1", port), "<xml/>", [])
+
+
+def test_a_scan_that_cannot_be_made_to_its_end_frees_the_plugin_and_its_own_thread(peer, prepared):
+    def broken():
+        yield from at_once(list(prepared().readouts())[:1])
+        raise ZeroDivisionError
+
+    before = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        play(session(peer), "<xml/>", broken())
+    assert peer.left.wait(5)
+    peer.thread.join(5)
+    assert threading.active_count() <= before
 
 
 def test_a_cut_is_where_it_was_asked_for(peer, prepared):
