@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engines.linear.calibration import Calibration, MapMethod, learn
+from engines.linear.calibration import Calibration, MapMethod, grappa_for, learn
 from engines.linear.columns import ColumnInverse, Columns, invert_columns
 from gadgets.context import Context
 from protocols.messages import Calibrated, Frame, Message, Reference
@@ -25,16 +25,19 @@ def calibrate(
     maps: MapMethod = "walsh",
     refresh: Literal["scan", "frame"] = "scan",
     regularisation: Regularisation = 0.01,
+    *,
+    grappa: bool = False,
 ) -> Node:
     """Turn every Reference into sensitivity maps and weights, in a worker thread, as soon as it is there.
 
     `refresh = "scan"` learns a slice once and keeps it for all its frames, `"frame"` learns from every frame's own
     calibration lines. A slice without calibration lines gets those of the scan that the header depends on, if the
     plugin still has them. Where a slice will be seen more than once, the dense inverses of its columns are made too.
+    `grappa = true` fits GRAPPA weights beforehand, for chains whose `reconstruct` has `method = "grappa"`.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        desk = _Desk(context, maps, regularisation)
+        desk = _Desk(context, maps, regularisation, grappa=grappa)
         known: set[int] = set()
         for message in messages:
             if isinstance(message, Reference):
@@ -56,10 +59,11 @@ def calibrate(
 class _Desk:
     """Workers' errands, and what earlier scans left."""
 
-    def __init__(self, context: Context, maps: MapMethod, regularisation: float) -> None:
+    def __init__(self, context: Context, maps: MapMethod, regularisation: float, *, grappa: bool) -> None:
         self._context = context
         self._maps = maps
         self._regularisation = regularisation
+        self._grappa = grappa
         self._inverse_bytes = 0
         limits = context.scan.encodings[0].limits
         again = (limits.get(name) for name in ("repetition", "phase", "set", "contrast"))
@@ -84,6 +88,9 @@ class _Desk:
         began = time.perf_counter()
         lines = reference.hybrid[:, 0]
         made = learn(lines, reference.first_line, reference.expected[0], self._maps, self._regularisation)
+        acceleration = self._context.scan.encodings[0].acceleration[0]
+        if self._grappa and acceleration > 1:
+            made = replace(made, grappa=grappa_for(made, acceleration))
         self._context.took("calibrate", (time.perf_counter() - began) * 1e3)
         if self._context.scan.measurement_id:
             self._context.memory.calibrations.put((self._context.scan.measurement_id, slice_), made)

@@ -114,7 +114,7 @@ def _noise(noise_std: NDArray[np.float32], shape: tuple[int, int], context: Cont
 
 
 def _header(acquired: Record, values: NDArray[np.generic], context: Context, series: _Series) -> Record:
-    header = np.zeros((), IMAGE)
+    header = np.zeros(1, IMAGE)[0]
     idx = acquired["idx"]
     for name in ("measurement_uid", "position", "read_dir", "phase_dir", "slice_dir", "patient_table_position"):
         header[name] = acquired[name]
@@ -130,7 +130,7 @@ def _header(acquired: Record, values: NDArray[np.generic], context: Context, ser
     header["image_type"] = ImageType.COMPLEX if series.pixels == "complex64" else ImageType.MAGNITUDE
     header["image_index"] = series.count
     header["image_series_index"] = series.number
-    return header[()]
+    return header
 
 
 def _meta(context: Context, series: _Series, header: Record) -> Meta:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from prometheus_client import Counter, Histogram
@@ -63,5 +63,5 @@ class Meter:
         )
 
 
-def _percentile(stages: dict[str, Sequence[float]], percent: float) -> dict[str, float]:
+def _percentile(stages: Mapping[str, Sequence[float]], percent: float) -> dict[str, float]:
     return {name: round(float(np.percentile(values, percent)), 3) for name, values in stages.items() if values}

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,7 @@ from numpy.typing import NDArray
 from engines.linear.calibration import Calibration
 from engines.linear.errors import LinearError
 from engines.linear.frame import Made, Method, make_image
-
-PartialFourier = str
-complete = lambda made, *_: made
+from engines.linear.partial_fourier import PartialFourier, complete
 from gadgets.context import Context
 from protocols.events import Flag, Severity
 from protocols.messages import Calibrated, Frame, Message, NoiseScan, Reconstruction
@@ -97,7 +96,9 @@ def _made(frame: Frame, calibration: Calibration | None, how: tuple[Method, Part
         made = make_image(hybrid, acquired, calibration, method)
     except (LinearError, np.linalg.LinAlgError) as error:
         made, failed = make_image(hybrid, acquired, None, "zero_filled"), str(error)
-    return complete(made, acquired, partial), failed
+    if made.engine == "zero filled" and (failed or made.fallback):
+        return made, failed
+    return replace(made, pixels=complete(made.pixels, acquired, partial)), failed
 
 
 def _fallback(context: Context, frame: Frame, engine: str, reason: str) -> Flag:

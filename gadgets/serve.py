@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -205,7 +205,7 @@ class Server:
             self.publisher.publish(self.health())
 
     def _answer(self, key: str) -> str:
-        answers = {
+        answers: dict[str, Callable[[], str]] = {
             "scanside::version": lambda: version("scanside"),
             "scanside::health": lambda: self.health().model_dump_json(),
             "scanside::info": self._info,

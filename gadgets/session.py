@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -50,6 +51,7 @@ PREFIX = {Severity.PASS: "INF", Severity.WARN: "WRN", Severity.FAIL: "ERR", Seve
 DRAIN_S = 5.0  # how long what a peer still sends is read after an error, so that it can read the error
 METRICS_EVERY_S = 1.0
 SEND_S = 15  # a peer that takes nothing for so long is gone
+M = TypeVar("M", Config, Header)
 log = structlog.get_logger()
 
 
@@ -318,7 +320,7 @@ class Setting:
     protocol: ScanProtocol
 
 
-def _expect(messages: Iterator[Message], kind: type) -> "Message | None":
+def _expect(messages: Iterator[Message], kind: type[M]) -> M | None:
     """Take the next message; the session's table has seen to it that it is the right one, or the end."""
     message = next(messages, None)
     return message if isinstance(message, kind) else None

@@ -1,7 +1,7 @@
 """What is learned from the calibration lines of one slice, ready for its frames."""
 
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from engines.linear.columns import ColumnInverse, Columns, prepare_columns
 from engines.linear.espirit import espirit_maps
+from engines.linear.grappa import GrappaWeights, fit_grappa
 from engines.linear.maps import bounding_box, support, walsh_maps
+from engines.linear.preconditioned import ColumnIteration, prepare_iteration
 from engines.linear.unfold import Unfolding, equispaced, prepare_unfolding
 
-__all__ = ["Calibration", "MapMethod", "learn", "problem_for", "unfolding_for"]
+__all__ = ["Calibration", "MapMethod", "grappa_for", "iteration_for", "learn", "problem_for", "unfolding_for"]
 
 Mask: TypeAlias = NDArray[np.bool_]
 MapMethod: TypeAlias = Literal["walsh", "espirit"]
@@ -29,6 +31,8 @@ class Calibration:
     regularisation: float
     unfolding: Unfolding | None = None  # for frames of exactly the expected grid
     problem: Columns | None = None  # for frames of exactly the expected lines
+    iteration: ColumnIteration | None = None  # to solve the problem while its inverse is not there
+    grappa: GrappaWeights | None = None
     inverse: "Future[ColumnInverse | None] | None" = None  # of the problem, perhaps still in a worker
 
 
@@ -49,8 +53,10 @@ def learn(
     box = bounding_box(support(lines, count, first_line))
     made = Calibration(maps, box, lines, first_line, regularisation)
     unfolding = unfolding_for(made, expected)
-    problem = problem_for(made, expected) if unfolding is None and expected.any() else None
-    return Calibration(maps, box, lines, first_line, regularisation, unfolding, problem)
+    if unfolding is not None or not expected.any():
+        return replace(made, unfolding=unfolding)
+    problem = problem_for(made, expected)
+    return replace(made, problem=problem, iteration=prepare_iteration(problem))
 
 
 def unfolding_for(calibration: Calibration, acquired: Mask) -> Unfolding | None:
@@ -70,3 +76,17 @@ def problem_for(calibration: Calibration, acquired: Mask) -> Columns:
     if ready is not None and np.array_equal(ready.acquired, acquired):
         return ready
     return prepare_columns(calibration.maps, acquired, calibration.regularisation, calibration.box)
+
+
+def iteration_for(calibration: Calibration, problem: Columns) -> ColumnIteration:
+    """What solving a column problem by iteration needs."""
+    ready = calibration.iteration
+    return ready if ready is not None and ready.problem is problem else prepare_iteration(problem)
+
+
+def grappa_for(calibration: Calibration, acceleration: int) -> GrappaWeights:
+    """GRAPPA weights for lines so many steps apart."""
+    ready = calibration.grappa
+    if ready is not None and ready.acceleration == acceleration:
+        return ready
+    return fit_grappa(calibration.lines, acceleration)

@@ -6,18 +6,21 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.linear.calibration import Calibration, learn, problem_for, unfolding_for
+from engines.linear.calibration import Calibration, grappa_for, iteration_for, learn, problem_for, unfolding_for
+from engines.linear.cgsense import Sense, cg_sense
 from engines.linear.columns import ColumnInverse, solve_columns
 from engines.linear.combine import adaptive, rss
 from engines.linear.fourier import to_image
-from engines.linear.preconditioned import prepare_iteration, solve_iteratively
+from engines.linear.grappa import fill_lines, sampling_grid
+from engines.linear.partial_fourier import missing_part
+from engines.linear.preconditioned import solve_iteratively
 from engines.linear.unfold import unfold
 
 __all__ = ["Made", "Method", "central_block", "make_image"]
 
 Complex: TypeAlias = NDArray[np.complex64]
 Mask: TypeAlias = NDArray[np.bool_]
-Method: TypeAlias = Literal["auto", "live", "exact", "grappa", "zero_filled"]
+Method: TypeAlias = Literal["auto", "live", "exact", "grappa", "cg", "zero_filled"]
 
 FEWEST_CALIBRATION_LINES = 8
 MOST_CALIBRATION_LINES = 32
@@ -28,7 +31,7 @@ class Made:
     """An image, how it was made, and what had to be done otherwise than asked."""
 
     pixels: Complex  # (y, x)
-    engine: str  # fft | unfolding | columns | columns by iteration | grappa | zero filled
+    engine: str  # fft | unfolding | columns | columns by iteration | grappa | cg-sense | zero filled
     noise_std: NDArray[np.float32] | None = None  # (y, x) where acquired noise has sigma 1 a complex sample
     fallback: str = ""  # why it is not what was asked for; empty where it is
 
@@ -95,16 +98,33 @@ def _combined(hybrid: Complex, calibration: Calibration | None, engine: str) -> 
 
 
 def _accelerated(hybrid: Complex, acquired: Mask, calibration: Calibration, method: Method) -> Made:
+    if method == "grappa":
+        return _grappa(hybrid, acquired, calibration)
+    if method == "cg":
+        sense = Sense(calibration.maps, acquired[:, None], (0,), calibration.regularisation)
+        return Made(cg_sense(hybrid, sense).image, "cg-sense")
     unfolding = unfolding_for(calibration, acquired) if method in ("auto", "live") else None
     if unfolding is not None:
         lines = hybrid[:, unfolding.first_line :: unfolding.acceleration]
         return Made(unfold(unfolding, lines), "unfolding", unfolding.noise_std)
     problem = problem_for(calibration, acquired)
-    inverse = _ready(calibration) if problem is calibration.problem else None
     why = "these lines are no grid that unfolding can use" if method == "live" else ""
+    inverse = _ready(calibration) if problem is calibration.problem else None
     if inverse is not None:
         return Made(solve_columns(inverse, hybrid), "columns", fallback=why)
-    return Made(solve_iteratively(prepare_iteration(problem), hybrid), "columns by iteration", fallback=why)
+    iteration = iteration_for(calibration, problem)
+    return Made(solve_iteratively(iteration, hybrid), "columns by iteration", fallback=why)
+
+
+def _grappa(hybrid: Complex, acquired: Mask, calibration: Calibration) -> Made:
+    """Coil images by GRAPPA; the root of their sum of squares, as maps mean little where the object wraps round.
+
+    With partial Fourier they are combined by their maps, because completing the image needs its phase.
+    """
+    acceleration, _ = sampling_grid(acquired)
+    filled = fill_lines(grappa_for(calibration, acceleration), hybrid, acquired)
+    known = calibration if missing_part(acquired) is not None else None
+    return replace(_combined(filled, known, "grappa"), noise_std=None)
 
 
 def _ready(calibration: Calibration) -> ColumnInverse | None:
