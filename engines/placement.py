@@ -55,7 +55,7 @@ class Placement:
 
     def calibration_block(self, fewest: int = 4) -> tuple[int, NDArray[np.complex64]] | None:
         """First row and a copy (coil, e2, line, x) of the run of full rows with most calibration lines, or None."""
-        marked = self.calibrating.any(axis=0)
+        marked = np.asarray(self.calibrating.any(axis=0))
         used = self.seen[self.seen.any(axis=1)]
         full = np.asarray((used > 0).all(axis=0) & self.seen.any(axis=0))
         count, start, stop = max(((int(marked[a:b].sum()), a, b) for a, b in _runs(full)), default=(0, 0, 0))

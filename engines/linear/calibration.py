@@ -41,7 +41,7 @@ def learn(
     first_line: int,
     expected: Mask,
     method: MapMethod = "walsh",
-    regularisation: float = 0.01,
+    regularisation: float = 0.02,
 ) -> Calibration:
     """Maps, and weights or columns, from consecutive calibration lines (coil, line, x) in hybrid space.
 
