@@ -31,7 +31,7 @@ def write_meta(meta: Meta) -> bytes:
     parts = ['<?xml version="1.0" encoding="UTF-8"?>\n<ismrmrdMeta>']
     for name, values in meta.items():
         parts.append(f"<meta><name>{name.translate(_ESCAPE)}</name>")
-        parts.extend(_value(name, value) for value in ([values] if isinstance(values, str) else values))
+        parts.extend(_value(name, value) for value in (values if isinstance(values, list) else [values]))
         parts.append("</meta>")
     parts.append("</ismrmrdMeta>")
     return "".join(parts).encode()
