@@ -21,6 +21,7 @@ __all__ = [
     "Columns",
     "invert_columns",
     "never",
+    "noise_of",
     "normal_matrices",
     "place",
     "point_spread",
@@ -156,3 +157,18 @@ def solve_columns(inverse: ColumnInverse, hybrid: NDArray[np.complex64], workers
     for columns, rows, matrices in inverse.blocks:
         solved[columns, rows] = (matrices @ b[columns, rows, None])[..., 0]
     return place(inverse.problem, solved.T)
+
+
+def noise_of(inverse: ColumnInverse) -> NDArray[np.float32]:
+    """Standard deviation (y, x) of the solution's noise where acquired noise has sigma 1; zero outside the box.
+
+    The covariance is H N H = H - lambda H^2 with H = (N + lambda)^-1; the general form of the g-factor map in
+    Pruessmann et al., Magn Reson Med 1999; 42:952.
+    """
+    _, rows, columns = inverse.problem.maps.shape
+    variance = np.zeros((columns, rows), np.float32)
+    for part, reach, matrices in inverse.blocks:
+        power = (matrices.real**2 + matrices.imag**2).sum(-1)
+        diagonal = np.einsum("xii->xi", matrices).real
+        variance[part, reach] = diagonal - np.float32(inverse.problem.regularisation) * power
+    return place(inverse.problem, np.sqrt(variance.clip(min=0)).T.astype(np.complex64)).real

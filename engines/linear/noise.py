@@ -58,6 +58,7 @@ def whitener(cov: NDArray[Any], scale: float = 1.0) -> NDArray[np.complex64]:
     values, vectors = np.linalg.eigh((correlation + correlation.conj().T) / 2)
     kept = values > RANK_TOLERANCE * values[-1]
     root = (vectors[:, kept] * values[kept] ** -0.5) @ vectors[:, kept].conj().T
+    root[~alive] = 0  # not merely small: a dead coil must not bring the last digits of the others
     return (scale * root * inverse_std).astype(np.complex64)
 
 

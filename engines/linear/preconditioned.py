@@ -93,7 +93,7 @@ def _dot(left: NDArray[np.complex64], right: NDArray[np.complex64]) -> float:
 
 
 def solve_iteratively(
-    iteration: ColumnIteration, hybrid: NDArray[np.complex64], iterations: int = 30, tolerance: float = 1e-3
+    iteration: ColumnIteration, hybrid: NDArray[np.complex64], iterations: int = 30, tolerance: float = 5e-4
 ) -> NDArray[np.complex64]:
     """Image (y, x) of a frame (coil, line, x), to be compared with solve_columns.
 
