@@ -24,7 +24,7 @@ def calibrate(
     context: Context,
     maps: MapMethod = "walsh",
     refresh: Literal["scan", "frame"] = "scan",
-    regularisation: Regularisation = 0.02,
+    regularisation: Regularisation = 0.002,
     *,
     grappa: bool = False,
 ) -> Node:

@@ -16,6 +16,7 @@ from engines.linear.unfold import Unfolding, equispaced, prepare_unfolding
 
 __all__ = ["Calibration", "MapMethod", "grappa_for", "iteration_for", "learn", "problem_for", "unfolding_for"]
 
+FAINTEST = 0.02  # share of the object's signal above which a pixel counts as object
 Mask: TypeAlias = NDArray[np.bool_]
 MapMethod: TypeAlias = Literal["walsh", "espirit"]
 
@@ -25,7 +26,7 @@ class Calibration:
     """Sensitivity maps of one slice, and what they make possible for the lines that its frames should have."""
 
     maps: NDArray[np.complex64]  # (coil, y, x), sum |S|^2 = 1
-    box: tuple[slice, slice]  # rows and columns that hold the object
+    inside: Mask  # (y, x) where the object is; elsewhere an undersampled image is known to be zero
     lines: NDArray[np.complex64]  # (coil, line, x) the calibration lines themselves
     first_line: int
     regularisation: float
@@ -41,7 +42,7 @@ def learn(
     first_line: int,
     expected: Mask,
     method: MapMethod = "walsh",
-    regularisation: float = 0.02,
+    regularisation: float = 0.002,
 ) -> Calibration:
     """Maps, and weights or columns, from consecutive calibration lines (coil, line, x) in hybrid space.
 
@@ -50,8 +51,7 @@ def learn(
     count = len(expected)
     estimate = walsh_maps if method == "walsh" else espirit_maps
     maps = estimate(lines, count, first_line)
-    box = bounding_box(support(lines, count, first_line))
-    made = Calibration(maps, box, lines, first_line, regularisation)
+    made = Calibration(maps, support(lines, count, first_line, FAINTEST), lines, first_line, regularisation)
     unfolding = unfolding_for(made, expected)
     if unfolding is not None or not expected.any():
         return replace(made, unfolding=unfolding)
@@ -67,7 +67,7 @@ def unfolding_for(calibration: Calibration, acquired: Mask) -> Unfolding | None:
         return None
     if ready is not None and (ready.acceleration, ready.first_line) == grid:
         return ready
-    return prepare_unfolding(calibration.maps, *grid, calibration.regularisation)
+    return prepare_unfolding(calibration.maps * calibration.inside, *grid, calibration.regularisation)
 
 
 def problem_for(calibration: Calibration, acquired: Mask) -> Columns:
@@ -75,7 +75,8 @@ def problem_for(calibration: Calibration, acquired: Mask) -> Columns:
     ready = calibration.problem
     if ready is not None and np.array_equal(ready.acquired, acquired):
         return ready
-    return prepare_columns(calibration.maps, acquired, calibration.regularisation, calibration.box)
+    box = bounding_box(calibration.inside)
+    return prepare_columns(calibration.maps * calibration.inside, acquired, calibration.regularisation, box)
 
 
 def iteration_for(calibration: Calibration, problem: Columns) -> ColumnIteration:

@@ -101,7 +101,7 @@ def _accelerated(hybrid: Complex, acquired: Mask, calibration: Calibration, meth
     if method == "grappa":
         return _grappa(hybrid, acquired, calibration)
     if method == "cg":
-        sense = Sense(calibration.maps, acquired[:, None], (0,), calibration.regularisation)
+        sense = Sense(calibration.maps * calibration.inside, acquired[:, None], (0,), calibration.regularisation)
         return Made(cg_sense(hybrid, sense).image, "cg-sense")
     unfolding = unfolding_for(calibration, acquired) if method in ("auto", "live") else None
     if unfolding is not None:
