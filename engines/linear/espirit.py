@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.linear.errors import LinearError
 from engines.linear.fourier import to_image
-from engines.linear.maps import calibration_block, normalised
+from engines.linear.maps import anchored, calibration_block, normalised
 from engines.linear.resample import upsample
 
 __all__ = ["calibration_matrix", "espirit_maps", "espirit_maps_and_values"]
@@ -66,7 +66,7 @@ def espirit_maps_and_values(
     grid = (min(lines, max(48, 4 * kernel)), min(width, max(48, 4 * kernel)))
     sizes, directions = np.linalg.eigh(_pixel_matrices(kept, grid))
     local = directions[..., -1]
-    strongest = np.linalg.eigh(np.einsum("yxc,yxd->cd", local, local.conj()))[1][:, -1]
+    strongest = anchored(np.linalg.eigh(np.einsum("yxc,yxd->cd", local, local.conj()))[1][:, -1])
     reference = local @ strongest.conj()
     local = local * np.exp(-1j * np.angle(reference))[..., None]
     maps = upsample(local.transpose(2, 0, 1), lines, width)

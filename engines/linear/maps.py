@@ -15,7 +15,7 @@ from engines.linear.errors import LinearError, wanted_shape
 from engines.linear.fourier import centred_crop, to_image, to_kspace
 from engines.linear.resample import upsample
 
-__all__ = ["bounding_box", "calibration_block", "low_resolution", "normalised", "support", "walsh_maps"]
+__all__ = ["anchored", "bounding_box", "calibration_block", "low_resolution", "normalised", "support", "walsh_maps"]
 
 FAR: Final = 1e-2  # weight of distant tissue against near tissue, as high as it does no harm where there is signal
 
@@ -88,6 +88,12 @@ def _principal(
     return (vector / np.linalg.norm(vector, axis=-2, keepdims=True))[..., 0]
 
 
+def anchored(vector: NDArray[Any]) -> NDArray[np.complex64]:
+    """The same eigenvector (coil,) with its largest element real and positive, so that slices agree in phase."""
+    largest = vector[np.argmax(np.abs(vector))]
+    return (vector * (largest.conj() / np.abs(largest))).astype(np.complex64)
+
+
 def normalised(maps: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """The same maps (coil, ...) with sum |S|^2 = 1; zero stays zero."""
     power = rss(maps)
@@ -113,7 +119,7 @@ def walsh_maps(
             "sensitivity maps: the calibration lines are zero or not finite; wanted signal in one coil or more"
         )
     images = images / np.float32(np.sqrt(values[-1] / flat.shape[1]))
-    strongest = vectors[:, -1].astype(np.complex64)
+    strongest = anchored(vectors[:, -1])
     covariances = _local_covariance(images, window)
     local = _principal(covariances, np.broadcast_to(strongest, covariances.shape[:-1]))
     reference = local @ strongest.conj()

@@ -45,6 +45,12 @@ def test_maps_have_unit_power_in_every_pixel_and_a_smooth_phase(estimate):
     assert steps[INSIDE[1:] & INSIDE[:-1]].max() < 0.1
 
 
+@pytest.mark.parametrize("estimate", [walsh_maps, espirit_maps])
+def test_a_turn_of_the_objects_phase_does_not_turn_the_maps(estimate):
+    lines = calibration()
+    np.testing.assert_allclose(estimate(lines * np.exp(2j), N, FIRST), estimate(lines, N, FIRST), atol=5e-3)
+
+
 def test_walsh_maps_continue_smoothly_outside_the_head():
     maps = walsh_maps(calibration(), N, FIRST)
     rim = ~INSIDE
