@@ -1,6 +1,6 @@
 """Attributes of an image: a dictionary here, `ismrmrdMeta` XML on the wire."""
 
-import sys
+import re
 import xml.etree.ElementTree as ET
 from typing import Final
 
@@ -19,6 +19,7 @@ _ESCAPE: Final[dict[int, str | None]] = dict.fromkeys(_FORBIDDEN) | {
     ord("<"): "&lt;",
     ord(">"): "&gt;",
 }
+_ODD: Final = re.compile(r"[\x00-\x1f&<>\ud800-\udfff\ufffe\uffff]")
 
 
 def write_meta(meta: Meta) -> bytes:
@@ -30,7 +31,7 @@ def write_meta(meta: Meta) -> bytes:
         return b""
     parts = ['<?xml version="1.0" encoding="UTF-8"?>\n<ismrmrdMeta>']
     for name, values in meta.items():
-        parts.append(f"<meta><name>{name.translate(_ESCAPE)}</name>")
+        parts.append(f"<meta><name>{_escaped(name)}</name>")
         parts.extend(_value(name, value) for value in (values if isinstance(values, list) else [values]))
         parts.append("</meta>")
     parts.append("</ismrmrdMeta>")
@@ -54,14 +55,18 @@ def parse_meta(xml: str) -> dict[str, str | list[str]]:
     for entry in root:
         texts = [(_local(child.tag), child.text or "") for child in entry]
         name = next((text for tag, text in texts if tag == "name"), "")
-        found.setdefault(sys.intern(name), []).extend(text for tag, text in texts if tag == "value")
+        found.setdefault(name, []).extend(text for tag, text in texts if tag == "value")
     return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 
 def _value(name: str, value: str) -> str:
     if not isinstance(value, str):
         raise LocalError(f"meta '{name}': got {value!r} ({type(value).__name__}), wanted text; write str({value!r})")
-    return f"<value>{value.translate(_ESCAPE)}</value>"
+    return f"<value>{_escaped(value)}</value>"
+
+
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPE) if _ODD.search(text) else text  # to look is much faster than to translate
 
 
 def _local(tag: str) -> str:

@@ -204,8 +204,6 @@ DTYPE_OF: Final[dict[int, np.dtype[Any]]] = {
 TYPE_OF: Final[dict[np.dtype[Any], int]] = {dtype: number for number, dtype in DTYPE_OF.items()}
 
 
-
-
 def flag_mask(*flags: AcqFlag) -> np.uint64:
     """Combine flags into the bit mask that stands in an acquisition header."""
     return np.uint64(sum(1 << (flag - 1) for flag in flags))
