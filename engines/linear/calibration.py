@@ -11,6 +11,7 @@ from engines.linear.columns import ColumnInverse, Columns, prepare_columns
 from engines.linear.espirit import espirit_maps
 from engines.linear.grappa import GrappaWeights, fit_grappa
 from engines.linear.maps import bounding_box, support, walsh_maps
+from engines.linear.masks import gapless
 from engines.linear.preconditioned import ColumnIteration, prepare_iteration
 from engines.linear.unfold import Unfolding, equispaced, prepare_unfolding
 
@@ -53,7 +54,7 @@ def learn(
     maps = estimate(lines, count, first_line)
     made = Calibration(maps, support(lines, count, first_line, FAINTEST), lines, first_line, regularisation)
     unfolding = unfolding_for(made, expected)
-    if unfolding is not None or not expected.any():
+    if unfolding is not None or not expected.any() or gapless(expected):
         return replace(made, unfolding=unfolding)
     problem = problem_for(made, expected)
     return replace(made, problem=problem, iteration=prepare_iteration(problem))

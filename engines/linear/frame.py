@@ -12,18 +12,18 @@ from engines.linear.columns import ColumnInverse, solve_columns
 from engines.linear.combine import adaptive, rss
 from engines.linear.fourier import to_image
 from engines.linear.grappa import fill_lines, sampling_grid
+from engines.linear.masks import central_block, gapless
 from engines.linear.partial_fourier import missing_part
 from engines.linear.preconditioned import solve_iteratively
 from engines.linear.unfold import unfold
 
-__all__ = ["Made", "Method", "central_block", "make_image"]
+__all__ = ["Made", "Method", "make_image"]
 
 Complex: TypeAlias = NDArray[np.complex64]
 Mask: TypeAlias = NDArray[np.bool_]
 Method: TypeAlias = Literal["auto", "live", "exact", "grappa", "cg", "zero_filled"]
 
 FEWEST_CALIBRATION_LINES = 8
-MOST_CALIBRATION_LINES = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,26 +57,6 @@ def make_image(hybrid: Complex, acquired: Mask, calibration: Calibration | None,
         why = f"lines are left out and fewer than {FEWEST_CALIBRATION_LINES} calibration lines came"
         return replace(_combined(hybrid, None, "zero filled"), fallback=why)
     return _accelerated(hybrid, acquired, calibration, method)
-
-
-def gapless(acquired: Mask) -> bool:
-    """Tell whether the lines (line,) that came are one run that holds the centre and most of k-space."""
-    rows = np.flatnonzero(acquired)
-    run = int(rows[-1] - rows[0]) + 1
-    return run == len(rows) and 2 * run > len(acquired) and rows[0] <= len(acquired) // 2 <= rows[-1]
-
-
-def central_block(acquired: Mask) -> slice:
-    """Rows of the run of acquired lines (line,) around the centre, at most MOST_CALIBRATION_LINES of them."""
-    centre = len(acquired) // 2
-    if not acquired[centre]:
-        return slice(centre, centre)
-    reach = MOST_CALIBRATION_LINES // 2
-    before = acquired[max(0, centre - reach) : centre + 1][::-1]
-    after = acquired[centre : centre + reach]
-    first = centre - (len(before) - 1 if before.all() else int(np.argmin(before)) - 1)
-    last = centre + (len(after) - 1 if after.all() else int(np.argmin(after)) - 1)
-    return slice(first, last + 1)
 
 
 def _own(hybrid: Complex, acquired: Mask) -> Calibration | None:
