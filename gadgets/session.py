@@ -36,6 +36,7 @@ from protocols.messages import (
     Message,
     Query,
     Readouts,
+    Record,
     Response,
     Text,
 )
@@ -251,6 +252,9 @@ class Session:
         )
         for flag in image.flags:
             self._tell(flag)
+        deadline_ms = protocol.deadlines.get("image")
+        if deadline_ms is not None and latency_ms > deadline_ms:
+            self._tell(_late(latency_ms, deadline_ms, header, self.name))
 
     def _tell(self, flag: Flag) -> None:
         """Put a flag on the bus; on the console's log too when somebody should look."""
@@ -309,6 +313,20 @@ class Session:
             self._socket.settimeout(left)
             if not self._socket.recv_into(rest):
                 return
+
+
+def _late(latency_ms: float, deadline_ms: float, header: Record, session: str) -> Flag:
+    return Flag(
+        code="late_image",
+        severity=Severity.WARN,
+        message=f"image {int(header['image_index'])} left {latency_ms:.1f} ms after its last readout",
+        advice="choose a faster method, or a later deadline, in the scan protocol",
+        score=round(latency_ms, 3),
+        unit="ms",
+        limit=deadline_ms,
+        evidence={"slice": int(header["slice"]), "repetition": int(header["repetition"])},
+        session=session,
+    )
 
 
 @dataclass(frozen=True, slots=True)
