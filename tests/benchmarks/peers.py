@@ -1,0 +1,65 @@
+"""What a user would pick instead, computing alone: sigpy and BART, on the same k-space and maps, on two threads."""
+
+import sys
+import time
+import warnings
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+ITERATIONS = 10
+TIMES = 7
+THREADS = 2
+
+
+class Peer(NamedTuple):
+    name: str
+    ms: float
+    image: np.ndarray  # (y, x)
+
+
+def with_sigpy(problem, iterations=ITERATIONS):
+    """A function that makes the image once with sigpy's SenseRecon."""
+    from sigpy.mri.app import SenseRecon
+
+    maps, weight = _maps(problem), problem.calibration.regularisation
+    return lambda: SenseRecon(problem.kspace, maps, lamda=weight, max_iter=iterations, show_pbar=False).run()
+
+
+def with_bart(problem):
+    """The same with BART's pics -l2, in process by bartorch; one step more than to the image in memory is not timed."""
+    import bartorch
+    import torch
+
+    bartorch.set_num_threads(THREADS)
+    torch.set_num_threads(THREADS)
+    kspace, maps = (torch.from_numpy(np.ascontiguousarray(a)[:, None]) for a in (problem.kspace, _maps(problem)))
+    weight = problem.calibration.regularisation
+    return lambda: bartorch.apps.pics(kspace, maps, l2=weight, maxiter=ITERATIONS).numpy().squeeze()
+
+
+def peers(problem):
+    """Median time and image of each peer; BART is left out, with a line on stderr, where bartorch does not run here."""
+    found = [_timed("sigpy SenseRecon, 10 iterations", with_sigpy(problem))]
+    try:
+        found.append(_timed("bartorch pics -l2, 10 iterations", with_bart(problem)))
+    except (ImportError, OSError) as error:
+        print(f"no BART here: {error}", file=sys.stderr)
+    return found
+
+
+def _timed(name, act):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the peers' own
+        image = act()
+        taken = []
+        for _ in range(TIMES):
+            began = time.perf_counter()
+            act()
+            taken.append((time.perf_counter() - began) * 1e3)
+    return Peer(name, median(taken), np.asarray(image))
+
+
+def _maps(problem):
+    return np.ascontiguousarray(problem.calibration.maps * problem.calibration.inside)
