@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import reduce
 from typing import TypeAlias, TypeVar
 
@@ -61,19 +62,28 @@ def buffered(depth: int, name: str = "buffered", watch: Callable[[str, Channel[M
 def beside(act: Act, depth: int, missed: Act, name: str = "beside") -> Node:
     """Send every message on at once, and what `act` answers to it when the answer is ready.
 
-    `act` works in a thread of its own and is at most `depth` messages in arrears; a message it has no time for, or
-    fails on, is answered by `missed` in its place: nothing waits for it, and nothing is skipped in silence.
+    `act` works in a thread of its own, begins on a message when downstream is done with it, so that the two do not
+    compete, and is at most `depth` messages in arrears; a message it has no time for, or fails on, is answered by
+    `missed` in its place: nothing waits for it, and nothing is skipped in silence.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        out: Channel[Message] = Channel(depth)
+        out: Channel[Message | _Answer | _End] = Channel(depth)
         copies: Channel[Message] = Channel(depth)
         judge = threading.Thread(target=_judge, args=(act, missed, copies, out), name=name, daemon=True)
-        pump = threading.Thread(target=_split, args=(messages, copies, out, missed), name=name + "-in", daemon=True)
+        pump = threading.Thread(target=_forward, args=(messages, out), name=name + "-in", daemon=True)
         judge.start()
         pump.start()
         try:
-            yield from out
+            for item in out:
+                if isinstance(item, _Answer):
+                    yield item.message
+                elif isinstance(item, _End):
+                    copies.close(item.error)
+                else:
+                    yield item
+                    if not copies.offer(item):
+                        yield from missed(item)
         finally:
             copies.abandon()
             out.abandon()
@@ -81,6 +91,20 @@ def beside(act: Act, depth: int, missed: Act, name: str = "beside") -> Node:
             judge.join()
 
     return node
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What was answered to a message, as opposed to a message that is to be answered."""
+
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """No more messages come; why, where it was an error."""
+
+    error: BaseException | None
 
 
 def _pump(messages: Iterator[Message], queue: Channel[Message]) -> None:
@@ -96,28 +120,25 @@ def _pump(messages: Iterator[Message], queue: Channel[Message]) -> None:
         queue.close(error)
 
 
-def _split(messages: Iterator[Message], copies: Channel[Message], out: Channel[Message], missed: Act) -> None:
+def _forward(messages: Iterator[Message], out: "Channel[Message | _Answer | _End]") -> None:
     error: BaseException | None = None
     try:
         for message in messages:
             if not out.put(message):
                 break
-            if not copies.offer(message):
-                for answer in missed(message):
-                    out.put(answer)
     except BaseException as caught:  # noqa: BLE001 - it is raised again in the thread that reads
         error = caught
     finally:
         close(messages)
-        copies.close(error)
+        out.put(_End(error))
 
 
-def _judge(act: Act, missed: Act, copies: Channel[Message], out: Channel[Message]) -> None:
+def _judge(act: Act, missed: Act, copies: Channel[Message], out: "Channel[Message | _Answer | _End]") -> None:
     error: BaseException | None = None
     try:
         for message in copies:
             for answer in _answers(act, missed, message):
-                out.put(answer)
+                out.put(_Answer(answer))
     except BaseException as caught:  # noqa: BLE001 - it is raised again in the thread that reads
         error = caught
     finally:

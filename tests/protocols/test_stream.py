@@ -46,6 +46,21 @@ def test_a_message_is_sent_on_while_its_opinion_is_still_being_made():
     assert [m.text for m in stream] == ["opinion"]
 
 
+def test_an_opinion_begins_when_downstream_is_done_with_the_message():
+    judged = []
+
+    def note(message):
+        judged.append(message.text)
+        return []
+
+    stream = beside(note, 4, lambda _: [])(iter(texts(3)))
+    for n in range(3):
+        assert next(stream).text == str(n)
+        assert str(n) not in judged
+    assert list(stream) == []
+    assert judged == ["0", "1", "2"]
+
+
 def test_an_opinion_that_fails_is_answered_as_missed():
     def fails(message):
         raise ValueError("no opinion")
