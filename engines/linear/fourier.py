@@ -24,19 +24,19 @@ PLANS_KEPT: Final = 32
 _thread: Final = threading.local()
 
 
-def plan(rows: int, length: int, direction: Direction) -> Any:
-    """Look up or make an FFTW plan over the last axis of (rows, length), not normalised, not centred.
+def plan(rows: int, length: int, direction: Direction, axis: Literal[0, 1] = 1) -> Any:
+    """Look up or make an FFTW plan over one axis of (rows, length), not normalised, not centred.
 
     Its input_array and output_array belong to the calling thread alone; they keep nothing from one use to the next.
     """
     if not hasattr(_thread, "plans"):
         _thread.plans = OrderedDict()
     plans = _thread.plans
-    key = (rows, length, direction)
+    key = (rows, length, direction, axis)
     if key not in plans:
         source = pyfftw.empty_aligned((rows, length), np.complex64)
         target = pyfftw.empty_aligned((rows, length), np.complex64)
-        plans[key] = pyfftw.FFTW(source, target, axes=(1,), direction=direction, flags=("FFTW_ESTIMATE",), threads=1)
+        plans[key] = pyfftw.FFTW(source, target, axes=(axis,), direction=direction, flags=("FFTW_ESTIMATE",), threads=1)
         while len(plans) > PLANS_KEPT:
             plans.popitem(last=False)
     plans.move_to_end(key)

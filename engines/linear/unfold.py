@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from engines.linear.combine import rss
 from engines.linear.errors import LinearError, wanted_shape
+from engines.linear.fourier import plan
 
 __all__ = ["Unfolding", "equispaced", "prepare_unfolding", "unfold"]
 
@@ -24,7 +24,7 @@ class Unfolding:
     acceleration: int
     first_line: int  # acquired lines are first_line, first_line + acceleration, …
     weights: NDArray[np.complex64]  # (coil, alias, folded line, x), Fourier phases and scales included
-    twist: NDArray[np.complex64] | None  # (folded line,) phase on the lines before their FFT, None where it is 1
+    twist: NDArray[np.complex64]  # (folded line, 1) phase and scale on the lines before their FFT
     noise_std: NDArray[np.float32]  # (y, x) noise of the image where acquired noise has sigma 1
     g_factor: NDArray[np.float32]  # (y, x) noise_std / (noise of the fully sampled image * sqrt(acceleration))
 
@@ -84,32 +84,37 @@ def prepare_unfolding(maps: NDArray[Any], acceleration: int, first_line: int, re
     solved = inverse @ aliased.conj().swapaxes(-1, -2) / np.float32(np.sqrt(acceleration))
     weights = np.ascontiguousarray(solved.transpose(3, 2, 0, 1).astype(np.complex64))
     noise_std = rss(weights).reshape(lines, width)
-    shift = lines // 2 % folded
-    twist = np.exp(-2j * np.pi * (np.arange(folded) * shift % folded) / folded).astype(np.complex64)
     return Unfolding(
         acceleration=acceleration,
         first_line=first_line,
         weights=weights,
-        twist=twist if shift else None,
+        twist=_twist(lines, folded),
         noise_std=noise_std,
         g_factor=noise_std * rss(maps) / np.float32(np.sqrt(acceleration)),
     )
 
 
-def unfold(unfolding: Unfolding, lines: NDArray[np.complex64], workers: int = 1) -> NDArray[np.complex64]:
+def _twist(lines: int, folded: int) -> NDArray[np.complex64]:
+    """Phase that k = 0 in the middle of the matrix puts on folded lines (line, 1), and their FFT's normalisation."""
+    turns = np.arange(folded) * (lines // 2 % folded) % folded / folded
+    return (np.exp(-2j * np.pi * turns) / np.sqrt(folded)).astype(np.complex64)[:, None]
+
+
+def unfold(unfolding: Unfolding, lines: NDArray[np.complex64]) -> NDArray[np.complex64]:
     """Image (y, x) from the acquired lines alone (coil, lines / acceleration, x), in hybrid space, in their order.
 
-    One FFT along the acquired lines and one product a coil and pixel. Raises LinearError for another number of lines.
+    One FFT along the acquired lines and one product a coil and pixel, coil by coil, so that a coil's lines stay in the
+    processor's cache from the one to the other. Raises LinearError for another number of lines.
     """
     weights = unfolding.weights
     coils, acceleration, folded, width = weights.shape
     wanted_shape("unfolding, acquired lines (coil, line, x)", lines, coils, folded, width)
-    given = lines if unfolding.twist is None else lines * unfolding.twist[:, None]
-    aliased = scipy.fft.ifft(given, axis=1, norm="ortho", workers=workers)
-    image = np.empty((acceleration, folded, width), np.complex64)
+    fft = plan(folded, width, "FFTW_BACKWARD", axis=0)
+    image = np.zeros((acceleration, folded, width), np.complex64)
     product = np.empty_like(image)
-    np.multiply(weights[0], aliased[0], out=image)
-    for coil in range(1, coils):
-        np.multiply(weights[coil], aliased[coil], out=product)
-        np.add(image, product, out=image)
+    for coil, given in zip(weights, lines, strict=True):
+        np.multiply(given, unfolding.twist, out=fft.input_array)
+        fft.execute()
+        np.multiply(coil, fft.output_array, out=product)
+        image += product
     return image.reshape(acceleration * folded, width)
