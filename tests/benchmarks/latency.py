@@ -9,7 +9,7 @@ from tests.benchmarks.client import connected
 from tests.benchmarks.peers import peers, with_sigpy
 from tests.benchmarks.plugin import plugin
 from tests.benchmarks.quality import fitted, nrmse, quality
-from tests.benchmarks.scene import VARIETY, make_problem, make_scene
+from tests.benchmarks.scene import VARIETY, make_problem, make_scene, octets
 
 TR_MS = 5.0
 LIVE_FRAMES = 120
@@ -101,10 +101,6 @@ def against_cg(problem, images):
 
 def against_limit(value, limit):
     return {"value": value, "unit": "ms", "peer": "limit", "peer_value": limit, "ratio": limit / value}
-
-
-def octets(records):
-    return memoryview(records.view(np.uint8).reshape(-1))
 
 
 def say(text):

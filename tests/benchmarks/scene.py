@@ -88,9 +88,9 @@ def make_problem(scene):
         gadgets = chain(whiten(context), oversampling(context), accumulate(context))
         found = {type(m): m for m in gadgets(iter([_readouts(scene.before), _readouts(scene.frame(0))]))}
     frame, reference, noise = found[Frame], found[Reference], found[NoiseScan]
-    asked = dict(dict(protocol.chain.nodes)["calibrate"])
-    how = {"method": asked.pop("maps")} | asked
-    calibration = learn(reference.hybrid[:, 0], reference.first_line, reference.expected[0], **how)
+    asked = dict(protocol.chain.nodes)["calibrate"]
+    lines = reference.hybrid[:, 0], reference.first_line, reference.expected[0]
+    calibration = learn(*lines, asked["maps"], asked["regularisation"])
     hybrid = frame.hybrid[:, 0]
     truth = _truth(scene.played, noise)
     head = binary_fill_holes(truth > 0.1 * np.percentile(truth, 98))
@@ -106,6 +106,11 @@ def _truth(played, noise):
     encoding = played.scan.encodings[0]
     hybrid = readout_to_hybrid(lines, encoding.encoded_matrix[0], encoding.recon_matrix[0])
     return rss(to_image(hybrid.swapaxes(0, 1), 1))
+
+
+def octets(records):
+    """Records as they go over the wire."""
+    return memoryview(records.view(np.uint8).reshape(-1))
 
 
 def _records(batch):
