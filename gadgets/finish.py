@@ -106,6 +106,8 @@ def _resized(image: NDArray[np.complex64], context: Context) -> NDArray[np.compl
 def _noise(noise_std: NDArray[np.float32], shape: tuple[int, int], context: Context) -> NDArray[np.float32]:
     """Noise level on the recon matrix: the nearest pixel's, corrected for nothing but the crop."""
     encoding = context.scan.encodings[0]
+    if noise_std.shape == shape and encoding.recon_fov_mm[1] >= encoding.encoded_fov_mm[1]:
+        return noise_std
     kept = round(noise_std.shape[0] * min(encoding.recon_fov_mm[1] / encoding.encoded_fov_mm[1], 1.0))
     start = noise_std.shape[0] // 2 - kept // 2
     rows = start + np.arange(shape[0]) * kept // shape[0]
