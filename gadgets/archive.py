@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
-import h5py
 import numpy as np
 import structlog
-from ismrmrd.hdf5 import acquisition_dtype, waveform_dtype
 from numpy.typing import NDArray
 
 from gadgets.context import Context
@@ -100,6 +99,8 @@ class _Writer:
         return f"raw data is archived in part only: {self._problem}"
 
     def _run(self) -> None:
+        import h5py  # here, so that a plugin without an archive starts sooner
+
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with h5py.File(self._path, "w-") as file:
@@ -113,7 +114,10 @@ class _Writer:
             self._problem = f"{self._path.name}: {error}"
             log.error("archive failed", file=self._path.name, error=str(error))  # noqa: TRY400 - the reason is enough
 
-    def _write(self, file: h5py.File) -> None:
+    def _write(self, file: Any) -> None:
+        import h5py
+        from ismrmrd.hdf5 import acquisition_dtype
+
         group = file.create_group("dataset")
         group.create_dataset("xml", data=[self._xml.encode()], dtype=h5py.special_dtype(vlen=bytes))
         flushed = time.monotonic()
@@ -144,6 +148,8 @@ def _copy(message: Readouts | Waveforms) -> Readouts | Waveforms:
 
 
 def _readout_rows(message: Readouts) -> NDArray[np.void]:
+    from ismrmrd.hdf5 import acquisition_dtype
+
     rows = np.empty(len(message.headers), acquisition_dtype)
     rows["head"] = message.headers
     trajectory = message.trajectory.reshape(len(rows), -1)
@@ -155,6 +161,8 @@ def _readout_rows(message: Readouts) -> NDArray[np.void]:
 
 
 def _waveform_rows(message: Waveforms) -> NDArray[np.void]:
+    from ismrmrd.hdf5 import waveform_dtype
+
     rows = np.empty(1, waveform_dtype)
     rows["head"] = message.header
     rows["data"][0] = message.samples.ravel()

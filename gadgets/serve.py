@@ -18,6 +18,7 @@ import structlog
 from prometheus_client import start_http_server
 from threadpoolctl import threadpool_limits
 
+from engines.warm import warm
 from gadgets.choose import Choice
 from gadgets.context import Memory
 from gadgets.session import Session, Surroundings
@@ -135,6 +136,7 @@ class Server:
         """Begin to accept clients."""
         for thread in self._threads:
             thread.start()
+        self._around.workers.submit(warm)
 
     def stop(self) -> None:
         """End every connection and wait for every thread."""

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 __all__ = ["coarse_grid", "interpolation", "upsample"]
 
@@ -18,6 +17,8 @@ def coarse_grid(length: int, points: int) -> NDArray[np.floating[Any]]:
 @lru_cache(maxsize=32)
 def interpolation(length: int, points: int) -> NDArray[np.float32]:
     """Cubic spline matrix (length, points) from the coarse grid to the full one; read only, ends held constant."""
+    from scipy.interpolate import CubicSpline  # a tenth of a second, which the start of the plugin should not wait for
+
     grid = coarse_grid(length, points)
     at = np.clip(np.arange(length), grid[0], grid[-1])
     matrix = CubicSpline(grid, np.eye(points), axis=0, bc_type="natural")(at).astype(np.float32)
