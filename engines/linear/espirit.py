@@ -27,6 +27,18 @@ def calibration_matrix(block: NDArray[Any], kernel: int) -> NDArray[np.complex64
     return windows.transpose(1, 2, 0, 3, 4).reshape(-1, coils * kernel * kernel).astype(np.complex64)
 
 
+def _row_space(matrix: NDArray[np.complex64], threshold: float) -> NDArray[np.complex64]:
+    """Orthonormal rows that windows are combinations of, by way of the smaller one of the two Gram matrices."""
+    wide = matrix.shape[0] < matrix.shape[1]
+    gram = matrix @ matrix.conj().T if wide else matrix.conj().T @ matrix
+    values, vectors = np.linalg.eigh(gram.astype(np.complex128))
+    if not values[-1] > 0:
+        raise LinearError("ESPIRiT: the calibration lines are zero or not finite; wanted signal in one coil or more")
+    large = values > threshold**2 * values[-1]
+    rows = vectors[:, large].conj().T
+    return (rows @ matrix / np.sqrt(values[large, None]) if wide else rows).astype(np.complex64)
+
+
 def _pixel_matrices(kernels: NDArray[np.complex64], grid: tuple[int, int]) -> NDArray[np.complex64]:
     """(y, x, coil, coil): sum over kernels (kernel, coil, ky, kx) of k k^H at each pixel of the grid, largest value 1.
 
@@ -58,11 +70,7 @@ def espirit_maps_and_values(
     block = calibration_block(calibration, lines, first_line)
     coils, width = block.shape[0], calibration.shape[-1]
     matrix = calibration_matrix(block, kernel)
-    values, vectors = np.linalg.eigh((matrix.conj().T @ matrix).astype(np.complex128))
-    if not values[-1] > 0:
-        raise LinearError("ESPIRiT: the calibration lines are zero or not finite; wanted signal in one coil or more")
-    rows = vectors[:, values > threshold**2 * values[-1]].conj().T  # windows are combinations of these
-    kept = rows.reshape(-1, coils, kernel, kernel).astype(np.complex64)
+    kept = _row_space(matrix, threshold).reshape(-1, coils, kernel, kernel)
     grid = (min(lines, max(48, 4 * kernel)), min(width, max(48, 4 * kernel)))
     sizes, directions = np.linalg.eigh(_pixel_matrices(kept, grid))
     local = directions[..., -1]
