@@ -56,7 +56,7 @@ def _reconstruction(
 ) -> Reconstruction:
     began = time.perf_counter()
     calibration, late = _calibration(learning, context)
-    made, failed = _made(frame, calibration, how)
+    made, failed = _made(frame, calibration, context, how)
     wrong = [reason for reason in (late, failed, made.fallback) if reason]
     flags = (*frame.flags, *(_fallback(context, frame, made.engine, reason) for reason in wrong))
     context.took("reconstruct", (time.perf_counter() - began) * 1e3)
@@ -85,7 +85,9 @@ def _calibration(learning: Future[object] | None, context: Context) -> tuple[Cal
     return (found, "") if isinstance(found, Calibration) else (None, "calibration failed")
 
 
-def _made(frame: Frame, calibration: Calibration | None, how: tuple[Method, PartialFourier]) -> tuple[Made, str]:
+def _made(
+    frame: Frame, calibration: Calibration | None, context: Context, how: tuple[Method, PartialFourier]
+) -> tuple[Made, str]:
     """An image by hook or by crook; zero filled, with the reason, where the method of choice fails."""
     hybrid, acquired = frame.hybrid[:, 0], frame.acquired[0]
     method, partial = how
@@ -93,7 +95,7 @@ def _made(frame: Frame, calibration: Calibration | None, how: tuple[Method, Part
         calibration = None
     failed = ""
     try:
-        made = make_image(hybrid, acquired, calibration, method)
+        made = make_image(hybrid, acquired, calibration, method, context.workers)
     except (LinearError, np.linalg.LinAlgError) as error:
         made, failed = make_image(hybrid, acquired, None, "zero_filled"), str(error)
     if made.engine == "zero filled" and (failed or made.fallback):

@@ -5,15 +5,17 @@ function of the mask, element by element; b = sum_c S_c^H F^H y_c; the image is 
 count, calibration lines too. Pixels outside a support are left out of the unknowns and stay zero.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from engines.linear.errors import LinearError, wanted_shape
+from engines.linear.fourier import plan
+from engines.linear.halves import both
 from engines.linear.hermitian import hermitian_inverse
 
 __all__ = [
@@ -45,7 +47,7 @@ class Columns:
     columns: slice  # columns of the image in the box
     order: NDArray[np.intp]  # the same rows in FFT order: index of x = 0 first
     maps: NDArray[np.complex64]  # (coil, row, column) inside the box
-    matched: NDArray[np.complex64]  # (coil, row, column) conjugate maps with the phase of a shifted k-space centre
+    matched: NDArray[np.complex64]  # (coil, row, column) conjugate maps, phase of a shifted k-space centre, FFT scale
     acquired: NDArray[np.bool_]  # (line,)
     regularisation: float
 
@@ -80,26 +82,40 @@ def prepare_columns(
     order = (rows - lines // 2) % lines
     inside = np.ascontiguousarray(maps[:, down, across].astype(np.complex64, copy=False))
     turns = (lines // 2) * (rows - lines // 2) % lines / lines
-    phase = np.exp(-2j * np.pi * turns).astype(np.complex64)[:, None]
+    phase = (np.exp(-2j * np.pi * turns) / np.sqrt(lines)).astype(np.complex64)[:, None]
     return Columns((lines, width), rows, across, order, inside, inside.conj() * phase, acquired.copy(), regularisation)
 
 
-def right_hand_side(problem: Columns, hybrid: NDArray[np.complex64], workers: int = 1) -> NDArray[np.complex64]:
-    """Make b = sum_c S_c^H F^H y_c (row, column) of a frame (coil, line, x) whose missing lines are zero."""
-    coils = problem.maps.shape[0]
+def right_hand_side(
+    problem: Columns, hybrid: NDArray[np.complex64], part: slice = slice(None)
+) -> NDArray[np.complex64]:
+    """Make b = sum_c S_c^H F^H y_c (row, column) of a frame (coil, line, x) whose missing lines are zero.
+
+    `part` are the columns of the box that are wanted.
+    """
+    coils, rows, _ = problem.maps.shape
+    lines = problem.shape[0]
     wanted_shape("column solver, frame (coil, line, x)", hybrid, coils, *problem.shape)
-    images = scipy.fft.ifft(hybrid[:, :, problem.columns], axis=1, norm="ortho", workers=workers)
-    first, last = problem.order[0], problem.order[-1]
-    if first <= last:
-        return np.einsum("cyx,cyx->yx", problem.matched, images[:, first : last + 1])
-    wrapped = int(np.count_nonzero(problem.order >= first))
-    total = np.zeros(problem.maps.shape[1:], np.complex64)
+    inside, matched = hybrid[:, :, problem.columns][:, :, part], problem.matched[:, :, part]
+    fft = plan(lines, inside.shape[2], "FFTW_BACKWARD", axis=0)
+    total = np.zeros((rows, inside.shape[2]), np.complex64)
     product = np.empty_like(total)
-    for matched, image in zip(problem.matched, images, strict=True):
-        np.multiply(matched[:wrapped], image[first:], out=product[:wrapped])
-        np.multiply(matched[wrapped:], image[: last + 1], out=product[wrapped:])
+    for given, sensitivity in zip(inside, matched, strict=True):
+        fft.input_array[:] = given
+        fft.execute()
+        for box, whole in _runs(problem.order):
+            np.multiply(sensitivity[box], fft.output_array[whole], out=product[box])
         total += product
     return total
+
+
+def _runs(order: NDArray[np.intp]) -> tuple[tuple[slice, slice], ...]:
+    """Rows of the box that follow one another in FFT order too, and where they lie there."""
+    first, last = int(order[0]), int(order[-1])
+    if first <= last:
+        return ((slice(0, len(order)), slice(first, last + 1)),)
+    wrapped = int(np.count_nonzero(order >= first))
+    return (slice(0, wrapped), slice(first, None)), (slice(wrapped, len(order)), slice(0, last + 1))
 
 
 def place(problem: Columns, inside: NDArray[np.complex64]) -> NDArray[np.complex64]:
@@ -150,13 +166,28 @@ def invert_columns(problem: Columns, cancelled: Callable[[], bool] = never, at_o
     return ColumnInverse(problem, tuple(blocks))
 
 
-def solve_columns(inverse: ColumnInverse, hybrid: NDArray[np.complex64], workers: int = 1) -> NDArray[np.complex64]:
-    """Image (y, x) of a frame (coil, line, x) in hybrid space; lines that were not acquired must be zero."""
-    b = np.ascontiguousarray(right_hand_side(inverse.problem, hybrid, workers).T)
-    solved = np.zeros_like(b)
-    for columns, rows, matrices in inverse.blocks:
-        solved[columns, rows] = (matrices @ b[columns, rows, None])[..., 0]
-    return place(inverse.problem, solved.T)
+def solve_columns(
+    inverse: ColumnInverse, hybrid: NDArray[np.complex64], workers: Executor | None = None
+) -> NDArray[np.complex64]:
+    """Image (y, x) of a frame (coil, line, x) in hybrid space; lines that were not acquired must be zero.
+
+    Half of the columns are solved by one of `workers`, if one is free: reading the inverses is what takes the time.
+    """
+    problem, blocks = inverse.problem, inverse.blocks
+    solved = np.zeros(problem.maps.shape[:0:-1], np.complex64)
+
+    def solve(some: Sequence[tuple[slice, slice, NDArray[np.complex64]]]) -> None:
+        if not some:
+            return
+        part = slice(some[0][0].start, some[-1][0].stop)
+        b = np.zeros(solved.shape, np.complex64)
+        b[part] = right_hand_side(problem, hybrid, part).T
+        for columns, rows, matrices in some:
+            solved[columns, rows] = (matrices @ b[columns, rows, None])[..., 0]
+
+    half = len(blocks) // 2
+    both(lambda: solve(blocks[:half]), lambda: solve(blocks[half:]), workers)
+    return place(problem, solved.T)
 
 
 def noise_of(inverse: ColumnInverse) -> NDArray[np.float32]:

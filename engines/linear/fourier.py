@@ -34,13 +34,17 @@ def plan(rows: int, length: int, direction: Direction, axis: Literal[0, 1] = 1) 
     plans = _thread.plans
     key = (rows, length, direction, axis)
     if key not in plans:
-        source = pyfftw.empty_aligned((rows, length), np.complex64)
-        target = pyfftw.empty_aligned((rows, length), np.complex64)
+        source, target = _room(rows, length), _room(rows, length)
         plans[key] = pyfftw.FFTW(source, target, axes=(axis,), direction=direction, flags=("FFTW_ESTIMATE",), threads=1)
         while len(plans) > PLANS_KEPT:
             plans.popitem(last=False)
     plans.move_to_end(key)
     return plans[key]
+
+
+def _room(rows: int, length: int) -> Any:
+    """Rows an odd number of cache lines apart: a power of two makes transforms down the columns ten times as slow."""
+    return pyfftw.empty_aligned((rows, length + (8 - length) % 16), np.complex64)[:, :length]
 
 
 def _last_axis(data: NDArray[Any], direction: Direction) -> Complex:

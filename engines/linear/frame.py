@@ -1,5 +1,6 @@
 """From the lines of one frame to one complex image: which method fits, and what it costs in noise."""
 
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
@@ -36,12 +37,18 @@ class Made:
     fallback: str = ""  # why it is not what was asked for; empty where it is
 
 
-def make_image(hybrid: Complex, acquired: Mask, calibration: Calibration | None, method: Method = "auto") -> Made:
+def make_image(
+    hybrid: Complex,
+    acquired: Mask,
+    calibration: Calibration | None,
+    method: Method = "auto",
+    workers: Executor | None = None,
+) -> Made:
     """Reconstruct a frame (coil, line, x) in hybrid space, of which the lines in `acquired` (line,) came.
 
     `auto` takes the inverse FFT where no line is left out, unfolding where the lines are exactly a grid, and otherwise
     solves every column with all lines that came. Without calibration it learns from the frame's own central lines, and
-    where these are too few it fills with zeros and says so in `fallback`.
+    where these are too few it fills with zeros and says so in `fallback`. Free `workers` share what takes long.
     """
     if not acquired.any():
         return Made(np.zeros(hybrid.shape[1:], np.complex64), "zero filled", fallback="no line of this frame came")
@@ -56,7 +63,7 @@ def make_image(hybrid: Complex, acquired: Mask, calibration: Calibration | None,
     if calibration is None:
         why = f"lines are left out and fewer than {FEWEST_CALIBRATION_LINES} calibration lines came"
         return replace(_combined(hybrid, None, "zero filled"), fallback=why)
-    return _accelerated(hybrid, acquired, calibration, method)
+    return _accelerated(hybrid, acquired, calibration, method, workers)
 
 
 def _own(hybrid: Complex, acquired: Mask) -> Calibration | None:
@@ -77,7 +84,9 @@ def _combined(hybrid: Complex, calibration: Calibration | None, engine: str) -> 
     return Made(adaptive(images, calibration.maps), engine, np.ones(images.shape[1:], np.float32))
 
 
-def _accelerated(hybrid: Complex, acquired: Mask, calibration: Calibration, method: Method) -> Made:
+def _accelerated(
+    hybrid: Complex, acquired: Mask, calibration: Calibration, method: Method, workers: Executor | None
+) -> Made:
     if method == "grappa":
         return _grappa(hybrid, acquired, calibration)
     if method == "cg":
@@ -91,7 +100,7 @@ def _accelerated(hybrid: Complex, acquired: Mask, calibration: Calibration, meth
     why = "these lines are no grid that unfolding can use" if method == "live" else ""
     inverse = _ready(calibration) if problem is calibration.problem else None
     if inverse is not None:
-        return Made(solve_columns(inverse, hybrid), "columns", fallback=why)
+        return Made(solve_columns(inverse, hybrid, workers), "columns", fallback=why)
     iteration = iteration_for(calibration, problem)
     return Made(solve_iteratively(iteration, hybrid), "columns by iteration", fallback=why)
 
