@@ -65,7 +65,7 @@ class Lattice:
 
 
 def _rows(step: NDArray[np.integer], limit: Limit, count: int) -> NDArray[np.intp]:
-    """Rows of encode steps; k-space is periodic, so a full set of steps off the centre comes in again at the far end."""
+    """Rows of encode steps; k-space is periodic: a full set of steps off the centre comes in at the far end."""
     row = step.astype(np.intp) - limit.centre + count // 2
     return row % count if _periodic(limit, count) else row
 

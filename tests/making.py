@@ -27,7 +27,7 @@ TOML = f"""
 name = "test"
 title = "a protocol for tests"
 [chain]
-order = {[name for name in ORDER]}
+order = {ORDER}
 [limits.snr]
 value = 5.0
 direction = "min"

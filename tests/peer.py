@@ -61,7 +61,7 @@ def wire(messages):
 
 
 def talk(port, messages, *, leave=False):
-    """Send messages (or bytes) to a server, read everything until it closes; `leave`: close the socket at once instead."""
+    """Send messages (or bytes) to a server and read until it closes; `leave`: close the socket at once instead."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as sock:
         sock.sendall(wire(messages))
         if leave:
@@ -69,8 +69,7 @@ def talk(port, messages, *, leave=False):
         sock.shutdown(socket.SHUT_WR)
         got = []
         try:
-            for message in receive(sock.recv_into, Receiver()):
-                got.append(message)
+            got.extend(receive(sock.recv_into, Receiver()))
         except PeerError as error:
             got.append(error)
         return got

@@ -1,5 +1,7 @@
 """Laws of accumulate: everything that came is in a frame, and a frame leaves with its own last line."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -56,7 +58,7 @@ def test_what_never_ended_leaves_at_the_end_of_the_stream():
 @given(st.permutations(range(8)), st.lists(st.integers(1, 7), max_size=4))
 def test_neither_the_order_of_lines_nor_how_they_are_batched_changes_a_frame(order, cuts):
     edges = [0, *sorted(set(cuts)), 8]
-    parts = [order[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [order[a:b] for a, b in pairwise(edges)]
     batches = [lines(p, [(len(p) - 1, LAST)] if p is parts[-1] else []) for p in parts]
     (frame,) = frames(run(batches))
     np.testing.assert_array_equal(frame.hybrid[0, 0, :, 0], np.arange(8) + 1)
@@ -140,7 +142,7 @@ def embedded():
 @pytest.mark.parametrize("size", [1, 3, 10])
 def test_embedded_calibration_leaves_with_the_first_line_after_it_and_long_before_its_frame(size):
     steps, flags = embedded()
-    by_position = {position: flag for position, flag in flags}
+    by_position = dict(flags)
     batches = []
     for start in range(0, len(steps), size):
         part = steps[start : start + size]
