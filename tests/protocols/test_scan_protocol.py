@@ -14,7 +14,15 @@ from protocols.header import parse_header
 from protocols.problems import ProtocolError, line_of
 from protocols.scan import Encoding, Limit, Scan
 
-SHIPPED = ("brain_gre_r4", "brain_live_r4", "cartesian", "cartesian_live", "scout", "siemens_product")
+SHIPPED = (
+    "brain_gre_r4",
+    "brain_live_r4",
+    "cartesian",
+    "cartesian_grappa",
+    "cartesian_live",
+    "scout",
+    "siemens_product",
+)
 SMALL = """name = "small"
 title = "A small one"
 
