@@ -20,7 +20,7 @@ from protocols.stream import Node
 
 __all__ = ["reconstruct"]
 
-PATIENCE_MS = 2000.0  # for a calibration under way, where the scan protocol has no [deadlines] calibrate
+PATIENCE_S = 2.0  # for a calibration under way: a late image is of more use than an aliased one
 
 
 def reconstruct(context: Context, method: Method = "auto", partial_fourier: PartialFourier = "pocs") -> Node:
@@ -55,7 +55,7 @@ def _reconstruction(
     how: tuple[Method, PartialFourier],
 ) -> Reconstruction:
     began = time.perf_counter()
-    calibration, late = _calibration(learning, context)
+    calibration, late = _calibration(learning)
     made, failed = _made(frame, calibration, context, how)
     wrong = [reason for reason in (late, failed, made.fallback) if reason]
     flags = (*frame.flags, *(_fallback(context, frame, made.engine, reason) for reason in wrong))
@@ -71,15 +71,14 @@ def _reconstruction(
     )
 
 
-def _calibration(learning: Future[object] | None, context: Context) -> tuple[Calibration | None, str]:
-    """What was learned for this slice, or why there is nothing; a worker still at it is given its deadline."""
+def _calibration(learning: Future[object] | None) -> tuple[Calibration | None, str]:
+    """What was learned for this slice, or why there is nothing; a worker still at it is waited for, within reason."""
     if learning is None:
         return None, ""
-    wait_ms = context.protocol.deadlines.get("calibrate", PATIENCE_MS)
     try:
-        found = learning.result(max(wait_ms, PATIENCE_MS) / 1e3)
+        found = learning.result(PATIENCE_S)
     except NotInTime:
-        return None, f"calibration was not ready {max(wait_ms, PATIENCE_MS):.0f} ms after the last readout"
+        return None, f"calibration was not ready {PATIENCE_S:g} s after the last readout"
     except LinearError as error:
         return None, f"calibration failed: {error}"
     return (found, "") if isinstance(found, Calibration) else (None, "calibration failed")

@@ -19,6 +19,7 @@ from prometheus_client import start_http_server
 from threadpoolctl import threadpool_limits
 
 from engines.warm import warm
+from gadgets.awake import awake
 from gadgets.choose import Choice
 from gadgets.context import Memory
 from gadgets.session import Session, Surroundings
@@ -196,7 +197,8 @@ class Server:
 
     def _serve(self, session: Session) -> None:
         try:
-            session.run()
+            with awake():
+                session.run()
         finally:
             with self._changed:
                 del self._sessions[session]

@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import math
 import socket
 import struct
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,7 +38,6 @@ from protocols.messages import (
     Message,
     Query,
     Readouts,
-    Record,
     Response,
     Text,
 )
@@ -86,6 +87,7 @@ class Session:
         self._failed = False
         self._stopped = False
         self._over = False
+        self._late: dict[str, list[float]] = defaultdict(list)
         self._told = 0.0
 
     def run(self) -> None:
@@ -152,7 +154,7 @@ class Session:
             memory=self._around.memory,
             watch=self._meter.watch,
             cancelled=lambda: self._over,
-            took=self._meter.took,
+            took=lambda stage, ms: self._took(stage, ms, setting.protocol),
         )
         log.info("scan", session=self.name, protocol=setting.protocol.name, measurement=setting.scan.measurement_id)
         begun = [] if first is None else [first]
@@ -160,6 +162,7 @@ class Session:
         try:
             for message in stream:
                 self._deliver(message, setting.protocol)
+            self._tell_late(setting.protocol)
         except BaseException:
             self._stop_reading()
             raise
@@ -236,7 +239,7 @@ class Session:
         self._send(image)
         self._meter.count("images")
         latency_ms = (time.monotonic_ns() - image.arrived_ns) / 1e6 if image.arrived_ns else 0.0
-        self._meter.took("last readout to image sent", latency_ms)
+        self._took("image", latency_ms, protocol)
         header = image.header
         self._around.publish(
             ImageReady(
@@ -252,9 +255,31 @@ class Session:
         )
         for flag in image.flags:
             self._tell(flag)
-        deadline_ms = protocol.deadlines.get("image")
-        if deadline_ms is not None and latency_ms > deadline_ms:
-            self._tell(_late(latency_ms, deadline_ms, header, self.name))
+
+    def _took(self, stage: str, ms: float, protocol: ScanProtocol) -> None:
+        """Note what a stage took, and whether that was too long."""
+        self._meter.took(stage, ms)
+        if ms > protocol.deadlines.get(stage, math.inf):
+            self._late[stage].append(ms)
+
+    def _tell_late(self, protocol: ScanProtocol) -> None:
+        """Say at the end of a scan which deadlines were missed, how often and by how much."""
+        for stage, late in sorted(self._late.items()):
+            limit = protocol.deadlines[stage]
+            self._tell(
+                Flag(
+                    code="deadline_missed",
+                    severity=Severity.WARN,
+                    message=f"{stage} took longer than {limit:g} ms {len(late)} times, {max(late):.1f} ms at worst",
+                    advice="choose a faster method, or a later deadline, in the scan protocol",
+                    score=round(max(late), 3),
+                    unit="ms",
+                    limit=limit,
+                    limit_id=f"{protocol.short_hash}:deadlines.{stage}",
+                    evidence={"stage": stage, "times": len(late)},
+                    session=self.name,
+                )
+            )
 
     def _tell(self, flag: Flag) -> None:
         """Put a flag on the bus; on the console's log too when somebody should look."""
@@ -313,20 +338,6 @@ class Session:
             self._socket.settimeout(left)
             if not self._socket.recv_into(rest):
                 return
-
-
-def _late(latency_ms: float, deadline_ms: float, header: Record, session: str) -> Flag:
-    return Flag(
-        code="late_image",
-        severity=Severity.WARN,
-        message=f"image {int(header['image_index'])} left {latency_ms:.1f} ms after its last readout",
-        advice="choose a faster method, or a later deadline, in the scan protocol",
-        score=round(latency_ms, 3),
-        unit="ms",
-        limit=deadline_ms,
-        evidence={"slice": int(header["slice"]), "repetition": int(header["repetition"])},
-        session=session,
-    )
 
 
 @dataclass(frozen=True, slots=True)

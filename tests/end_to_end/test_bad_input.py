@@ -1,6 +1,7 @@
 """Whatever a client does: one clear error, what came is kept, the next client is served, nothing is left behind."""
 
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -273,3 +274,13 @@ def test_a_gadgetron_peer_gets_error_8_and_never_text(server):
     bad = [Config("<configuration/>", is_name=False), Header("<nonsense"), Close()]
     got = talk(server.port, bad)
     assert [type(m) for m in got] == [Error, Close]
+
+
+def test_a_missed_deadline_is_told_once_at_the_end_with_how_often_and_how_much(server):
+    impossible = (Path(__file__).parents[2] / "protocols" / "exams" / "cartesian.toml").read_text()
+    impossible = re.sub(r"^(calibrate|reconstruct|image) = .*$", r"\1 = 0.0001", impossible, flags=re.MULTILINE)
+    got = talk(server.port, [Config(impossible, is_name=False), *whole()[1:]])
+    late = [m.text for m in got if isinstance(m, Text) and "deadline_missed" in m.text]
+    assert [text.split()[2] for text in late] == ["image", "reconstruct"]
+    assert all(text.startswith("WRN") and "1 times" in text for text in late)
+    assert len(images(got)) == 1
