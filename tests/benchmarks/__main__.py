@@ -47,7 +47,7 @@ def main() -> None:
         console.print(f"{group}: {time.monotonic() - began:.0f} s")
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
-    table = Table(*("figure", "value", "unit", "peer", "peer's value", "ratio"))
+    table = Table(Column("figure", no_wrap=True), *("value", "unit", "peer", "peer's value", "ratio"))
     for name, entry in sorted(figures.items()):
         table.add_row(*row(name, entry))
     Console().print(table)
