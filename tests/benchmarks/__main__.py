@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 GROUPS = ("ready", "receive", "latency", "series")
 OUT = Path("out/bench.json")
