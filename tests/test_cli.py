@@ -30,7 +30,7 @@ def test_check_explains_every_shipped_scan_protocol():
         "reconstruct",
         "thread",
         "missing_lines ≤ 0 lines, else FAIL",
-        "image 50 ms",
+        "image 250 ms",
         "priority",
     ):
         assert word in done.stdout
