@@ -105,7 +105,7 @@ class _Desk:
 
     def _invert(self, problem: Columns) -> ColumnInverse | None:
         began = time.perf_counter()
-        inverse = invert_columns(problem, self._context.cancelled)
+        inverse = invert_columns(problem, self._context.cancelled, workers=self._context.workers)
         self._context.took("invert columns", (time.perf_counter() - began) * 1e3)
         return inverse
 

@@ -57,11 +57,16 @@ class _Watch:
                 self.stopped = True
                 yield Failure(_changed(message, self._layout))
                 return
-        message, findings = _without_nan(message, self._context)
-        yield from findings
+        message = replace(message, samples=np.require(message.samples, requirements=["C", "A"]))
+        largest = _largest(message.samples)
+        good = np.isfinite(largest.max(axis=1))
+        if not good.all():
+            message, largest, finding = _part(message, good), largest[good], _non_finite(message, good, self._context)
+            yield finding
         if not len(message.headers):
             return
-        clipped, self._peak = _clipped(message.samples, self._peak)
+        self._peak = max(self._peak, float(largest.max()))
+        clipped = _clipped(message.samples, largest, self._peak)
         if clipped.any():
             first = self._saturated == 0
             self._saturated += int(clipped.any(axis=1).sum())
@@ -84,15 +89,10 @@ def _changed(message: Readouts, layout: tuple[int, ...]) -> str:
     )
 
 
-def _without_nan(message: Readouts, context: Context) -> tuple[Readouts, list[Message]]:
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = message.samples.sum(axis=(1, 2))
-    good = np.isfinite(sums)
-    if good.all():
-        return message, []
+def _non_finite(message: Readouts, good: NDArray[np.bool_], context: Context) -> Message:
     bad = message.headers[~good]
     idx = bad["idx"]
-    flag = context.flag(
+    return context.flag(
         "non_finite_samples",
         Severity.FAIL,
         f"{len(bad)} readouts hold NaN or infinite samples (first: line {int(idx['kspace_encode_step_1'][0])} of slice "
@@ -102,21 +102,37 @@ def _without_nan(message: Readouts, context: Context) -> tuple[Readouts, list[Me
         unit="readouts",
         evidence={"slice": int(idx["slice"][0]), "lines": idx["kspace_encode_step_1"].tolist()},
     )
-    kept = replace(
-        message, headers=message.headers[good], trajectory=message.trajectory[good], samples=message.samples[good]
+
+
+def _part(message: Readouts, which: NDArray[np.bool_]) -> Readouts:
+    return replace(
+        message,
+        headers=message.headers[which],
+        trajectory=message.trajectory[which],
+        samples=message.samples[which],
     )
-    return kept, [flag]
 
 
-def _clipped(samples: NDArray[np.complex64], peak: float) -> tuple[NDArray[np.bool_], float]:
-    """Tell which (readout, coil) sit several times at exactly the scan's largest value so far, and what that is."""
-    parts = np.abs(np.ascontiguousarray(samples).view(np.float32))
-    largest = parts.max(axis=2)
-    peak = max(peak, float(largest.max()))
+def _parts(samples: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Real and imaginary parts side by side."""
+    return np.ascontiguousarray(samples).view(np.float32)
+
+
+def _largest(samples: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Magnitude of the largest part (readout, coil); NaN where there is one."""
+    parts = _parts(samples)
+    largest: NDArray[np.float32] = np.maximum(parts.max(axis=2), -parts.min(axis=2))
+    return largest
+
+
+def _clipped(samples: NDArray[np.complex64], largest: NDArray[np.float32], peak: float) -> NDArray[np.bool_]:
+    """Tell which (readout, coil) sit several times at exactly the scan's largest value so far."""
     clipped = np.zeros(largest.shape, np.bool_)
     for readout, coil in zip(*np.nonzero((largest == np.float32(peak)) & (largest > 0)), strict=True):
-        clipped[readout, coil] = np.count_nonzero(parts[readout, coil] == largest[readout, coil]) >= CLIPPED
-    return clipped, peak
+        clipped[readout, coil] = (
+            np.count_nonzero(np.abs(_parts(samples[readout, coil])) == largest[readout, coil]) >= CLIPPED
+        )
+    return clipped
 
 
 def _saturation(context: Context, message: Readouts, clipped: NDArray[np.bool_]) -> Message:

@@ -66,7 +66,7 @@ class _Bench:
         if self._matrix is None:
             yield message
         else:
-            yield replace(message, samples=self._matrix @ np.array(message.samples))
+            yield replace(message, samples=self._matrix @ np.require(message.samples, requirements="A"))
 
 
 def _part(message: Readouts, which: NDArray[np.bool_]) -> Readouts:

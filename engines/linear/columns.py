@@ -8,7 +8,7 @@ count, calibration lines too. Pixels outside a support are left out of the unkno
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,8 @@ __all__ = [
     "right_hand_side",
     "solve_columns",
 ]
+
+Block: TypeAlias = tuple[slice, slice, NDArray[np.complex64]]  # columns, rows of the box, (column, row, row)
 
 
 def never() -> bool:
@@ -57,7 +59,7 @@ class ColumnInverse:
     """(N + lambda)^-1 of every column in the box: one matrix product away from the image."""
 
     problem: Columns
-    blocks: tuple[tuple[slice, slice, NDArray[np.complex64]], ...]  # columns, rows of the box, (column, row, row)
+    blocks: tuple[Block, ...]
 
 
 def prepare_columns(
@@ -145,25 +147,41 @@ def normal_matrices(
     return normal
 
 
-def invert_columns(problem: Columns, cancelled: Callable[[], bool] = never, at_once: int = 8) -> ColumnInverse | None:
+def invert_columns(
+    problem: Columns, cancelled: Callable[[], bool] = never, at_once: int = 8, workers: Executor | None = None
+) -> ColumnInverse | None:
     """Invert every column of the box, `at_once` at a time; None when `cancelled`, asked in between, says to stop.
 
     Rows outside which these columns' maps are zero are left out, so maps that are zero outside the object (support in
-    maps.py) cost half the time and memory: rows^2 * 8 bytes a column. Run it in a worker: NumPy lets others run.
+    maps.py) cost half the time and memory: rows^2 * 8 bytes a column. Run it in a worker: NumPy lets others run. One
+    of `workers` helps, if one is free.
     """
-    columns = problem.maps.shape[2]
     seen = (problem.maps != 0).any(0)
     spread = point_spread(problem)
-    blocks = []
-    for start in range(0, columns, at_once):
-        if cancelled():
-            return None
-        part = slice(start, min(start + at_once, columns))
-        rows = np.flatnonzero(seen[:, part].any(1))
-        if len(rows):
-            reach = slice(int(rows[0]), int(rows[-1]) + 1)
-            blocks.append((part, reach, hermitian_inverse(normal_matrices(problem, part, spread, reach))))
-    return ColumnInverse(problem, tuple(blocks))
+    starts = range(0, problem.maps.shape[2], at_once)
+    left = iter(starts)
+    done: dict[int, Block | None] = {}
+
+    def invert() -> None:
+        for start in left:
+            if cancelled():
+                list(left)  # nothing is left for the other one either
+                return
+            part = slice(start, min(start + at_once, problem.maps.shape[2]))
+            done[start] = _inverted(problem, part, spread, seen[:, part].any(1))
+
+    both(invert, invert, workers)
+    if len(done) < len(starts):
+        return None
+    return ColumnInverse(problem, tuple(block for start in starts if (block := done[start]) is not None))
+
+
+def _inverted(problem: Columns, part: slice, spread: NDArray[np.complex64], seen: NDArray[np.bool_]) -> Block | None:
+    rows = np.flatnonzero(seen)
+    if not len(rows):
+        return None
+    reach = slice(int(rows[0]), int(rows[-1]) + 1)
+    return part, reach, hermitian_inverse(normal_matrices(problem, part, spread, reach))
 
 
 def solve_columns(
@@ -176,7 +194,7 @@ def solve_columns(
     problem, blocks = inverse.problem, inverse.blocks
     solved = np.zeros(problem.maps.shape[:0:-1], np.complex64)
 
-    def solve(some: Sequence[tuple[slice, slice, NDArray[np.complex64]]]) -> None:
+    def solve(some: Sequence[Block]) -> None:
         if not some:
             return
         part = slice(some[0][0].start, some[-1][0].stop)

@@ -24,7 +24,7 @@ class Unfolding:
     acceleration: int
     first_line: int  # acquired lines are first_line, first_line + acceleration, …
     weights: NDArray[np.complex64]  # (coil, alias, folded line, x), Fourier phases and scales included
-    twist: NDArray[np.complex64]  # (folded line, 1) phase and scale on the lines before their FFT
+    twist: NDArray[np.complex64] | None  # (folded line, 1) phase on the lines before their FFT, None where it is 1
     noise_std: NDArray[np.float32]  # (y, x) noise of the image where acquired noise has sigma 1
     g_factor: NDArray[np.float32]  # (y, x) noise_std / (noise of the fully sampled image * sqrt(acceleration))
 
@@ -84,6 +84,7 @@ def prepare_unfolding(maps: NDArray[Any], acceleration: int, first_line: int, re
     solved = inverse @ aliased.conj().swapaxes(-1, -2) / np.float32(np.sqrt(acceleration))
     weights = np.ascontiguousarray(solved.transpose(3, 2, 0, 1).astype(np.complex64))
     noise_std = rss(weights).reshape(lines, width)
+    weights /= np.float32(np.sqrt(folded))
     return Unfolding(
         acceleration=acceleration,
         first_line=first_line,
@@ -94,10 +95,11 @@ def prepare_unfolding(maps: NDArray[Any], acceleration: int, first_line: int, re
     )
 
 
-def _twist(lines: int, folded: int) -> NDArray[np.complex64]:
-    """Phase that k = 0 in the middle of the matrix puts on folded lines (line, 1), and their FFT's normalisation."""
-    turns = np.arange(folded) * (lines // 2 % folded) % folded / folded
-    return (np.exp(-2j * np.pi * turns) / np.sqrt(folded)).astype(np.complex64)[:, None]
+def _twist(lines: int, folded: int) -> NDArray[np.complex64] | None:
+    """Phase that k = 0 in the middle of the matrix puts on folded lines (line, 1); none for even R, as a rule."""
+    shift = lines // 2 % folded
+    turns = np.arange(folded) * shift % folded / folded
+    return np.exp(-2j * np.pi * turns).astype(np.complex64)[:, None] if shift else None
 
 
 def unfold(unfolding: Unfolding, lines: NDArray[np.complex64]) -> NDArray[np.complex64]:
@@ -113,7 +115,10 @@ def unfold(unfolding: Unfolding, lines: NDArray[np.complex64]) -> NDArray[np.com
     image = np.zeros((acceleration, folded, width), np.complex64)
     product = np.empty_like(image)
     for coil, given in zip(weights, lines, strict=True):
-        np.multiply(given, unfolding.twist, out=fft.input_array)
+        if unfolding.twist is None:
+            fft.input_array[:] = given
+        else:
+            np.multiply(given, unfolding.twist, out=fft.input_array)
         fft.execute()
         np.multiply(coil, fft.output_array, out=product)
         image += product
