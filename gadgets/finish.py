@@ -87,11 +87,13 @@ class _Series:
     def _values(self, image: NDArray[np.complex64]) -> tuple[NDArray[np.generic], int]:
         if self.pixels == "complex64":
             return image[None], 0
-        magnitude = np.abs(image) * np.float32(self.scale)
+        magnitude = np.abs(image)
+        magnitude *= np.float32(self.scale)
         if self.pixels == "float32":
             return magnitude[None], 0
-        clipped = int(np.count_nonzero(magnitude > CLIP))
-        return np.minimum(np.rint(magnitude), CLIP).astype(np.uint16)[None], clipped
+        clipped = int(np.count_nonzero(magnitude > CLIP)) if magnitude.max() > CLIP else 0
+        np.minimum(np.rint(magnitude, out=magnitude), CLIP, out=magnitude)
+        return magnitude.astype(np.uint16)[None], clipped
 
 
 def _resized(image: NDArray[np.complex64], context: Context) -> NDArray[np.complex64]:

@@ -23,7 +23,8 @@ class Unfolding:
 
     acceleration: int
     first_line: int  # acquired lines are first_line, first_line + acceleration, …
-    weights: NDArray[np.complex64]  # (coil, alias, folded line, x), Fourier phases and scales included
+    columns: slice  # of the image, that coils see; the others stay zero
+    weights: NDArray[np.complex64]  # (coil, alias, folded line, column), Fourier phases and scales included
     twist: NDArray[np.complex64] | None  # (folded line, 1) phase on the lines before their FFT, None where it is 1
     noise_std: NDArray[np.float32]  # (y, x) noise of the image where acquired noise has sigma 1
     g_factor: NDArray[np.float32]  # (y, x) noise_std / (noise of the fully sampled image * sqrt(acceleration))
@@ -82,17 +83,24 @@ def prepare_unfolding(maps: NDArray[Any], acceleration: int, first_line: int, re
     phased = maps * np.exp(-2j * np.pi * (offset % 1)).astype(np.complex64)[:, None]
     aliased, inverse = aliased_inverse(phased, acceleration, regularisation)
     solved = inverse @ aliased.conj().swapaxes(-1, -2) / np.float32(np.sqrt(acceleration))
-    weights = np.ascontiguousarray(solved.transpose(3, 2, 0, 1).astype(np.complex64))
+    weights = solved.transpose(3, 2, 0, 1)
     noise_std = rss(weights).reshape(lines, width)
-    weights /= np.float32(np.sqrt(folded))
+    columns = _span(rss(maps).max(axis=0))
     return Unfolding(
         acceleration=acceleration,
         first_line=first_line,
-        weights=weights,
+        columns=columns,
+        weights=np.multiply(weights[..., columns], np.float32(folded**-0.5), order="C", dtype=np.complex64),
         twist=_twist(lines, folded),
         noise_std=noise_std,
         g_factor=noise_std * rss(maps) / np.float32(np.sqrt(acceleration)),
     )
+
+
+def _span(sensitivity: NDArray[np.float32]) -> slice:
+    """From the first to the last column (x,) that is seen; one column where none is."""
+    which = np.flatnonzero(sensitivity)
+    return slice(int(which[0]), int(which[-1]) + 1) if len(which) else slice(0, 1)
 
 
 def _twist(lines: int, folded: int) -> NDArray[np.complex64] | None:
@@ -108,18 +116,19 @@ def unfold(unfolding: Unfolding, lines: NDArray[np.complex64]) -> NDArray[np.com
     One FFT along the acquired lines and one product a coil and pixel, coil by coil, so that a coil's lines stay in the
     processor's cache from the one to the other. Raises LinearError for another number of lines.
     """
-    weights = unfolding.weights
-    coils, acceleration, folded, width = weights.shape
-    wanted_shape("unfolding, acquired lines (coil, line, x)", lines, coils, folded, width)
+    coils, acceleration, folded, width = unfolding.weights.shape
+    wanted_shape("unfolding, acquired lines (coil, line, x)", lines, coils, folded, unfolding.noise_std.shape[1])
     fft = plan(folded, width, "FFTW_BACKWARD", axis=0)
-    image = np.zeros((acceleration, folded, width), np.complex64)
-    product = np.empty_like(image)
-    for coil, given in zip(weights, lines, strict=True):
+    total = np.zeros((acceleration, folded, width), np.complex64)
+    product = np.empty_like(total)
+    for weights, given in zip(unfolding.weights, lines[..., unfolding.columns], strict=True):
         if unfolding.twist is None:
             fft.input_array[:] = given
         else:
             np.multiply(given, unfolding.twist, out=fft.input_array)
         fft.execute()
-        np.multiply(coil, fft.output_array, out=product)
-        image += product
-    return image.reshape(acceleration * folded, width)
+        np.multiply(weights, fft.output_array, out=product)
+        total += product
+    image = np.zeros(unfolding.noise_std.shape, np.complex64)
+    image[:, unfolding.columns] = total.reshape(acceleration * folded, width)
+    return image

@@ -28,7 +28,7 @@ def with_sigpy(problem, iterations=ITERATIONS):
 
 
 def with_bart(problem):
-    """The same with BART's pics -l2, in process by bartorch; one step more than to the image in memory is not timed."""
+    """The same with BART, pics -l2, in process by bartorch."""
     import bartorch
     import torch
 
