@@ -326,3 +326,27 @@ def test_asking_for_space_before_taking_the_messages_is_our_own_mistake():
     receiver.filled(1024)
     with pytest.raises(LocalError, match="messages"):
         receiver.space()
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.sampled_from(sorted(MessageId)), st.binary(max_size=600), st.integers(0, 8))
+def test_rubbish_is_read_or_refused_and_nothing_else_happens(kind, body, ones):
+    receiver = Receiver(1024)
+    try:
+        feed(receiver, struct.pack("<H", kind) + b"\xff" * ones + body)
+        receiver.end()
+    except PeerError as error:
+        assert len(str(error)) > 20  # noqa: PT017
+
+
+@laws
+@given(st.lists(anything, min_size=1, max_size=3), st.data())
+def test_one_wrong_byte_is_read_or_refused_and_nothing_else_happens(sent, data):
+    wire = bytearray(octets(*sent))
+    wire[data.draw(st.integers(0, len(wire) - 1))] = data.draw(st.integers(0, 255))
+    receiver = Receiver(1024)
+    try:
+        feed(receiver, wire)
+        receiver.end()
+    except PeerError as error:
+        assert len(str(error)) > 20  # noqa: PT017
