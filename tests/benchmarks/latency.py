@@ -12,8 +12,8 @@ from tests.benchmarks.quality import fitted, nrmse, quality
 from tests.benchmarks.scene import VARIETY, make_problem, make_scene, octets
 
 TR_MS = 5.0
-LIVE_FRAMES = 120
-EXACT_FRAMES = 120
+LIVE_FRAMES = 200
+EXACT_FRAMES = 200
 STEADY = 8 * VARIETY  # a frame with the data of the first one, long after the dense inverse is ready
 CONVERGED = 200  # iterations of CG
 LIMITS_MS = {"live": (3.0, 8.0), "exact": (12.0, 25.0)}
