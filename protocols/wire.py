@@ -24,7 +24,7 @@ class Receiver:
     views into the buffer and valid until the next message is asked for; all other messages are copies.
     """
 
-    def __init__(self, capacity: int = 1 << 19, limit: int = 1 << 30) -> None:
+    def __init__(self, capacity: int = 1 << 20, limit: int = 1 << 30) -> None:
         """Start with `capacity` bytes and let the buffer grow to `limit` bytes for a message that needs it."""
         if not 1024 <= capacity <= limit <= _LARGEST:
             raise LocalError(f"Receiver: capacity {capacity}, limit {limit}; wanted 1024 <= capacity <= limit < 2^31")
