@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-export PYTHONWARNINGS ?= default
 
 .PHONY: exam test lint bench test-gpu clean
 
