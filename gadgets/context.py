@@ -61,6 +61,7 @@ class Context:
     archive: Path | None = None  # folder for raw data; nothing is archived without one
     memory: Memory = field(default_factory=Memory)
     watch: Callable[[str, Channel[Message]], None] | None = None  # told every queue, for metrics
+    tell: Callable[[Message], None] = lambda _message: None  # sends an opinion, from any thread
     cancelled: Callable[[], bool] = lambda: False  # whether the connection has ended, for long work in a worker
     took: Callable[[str, float], None] = lambda _stage, _ms: None  # told what a stage took
 

@@ -33,7 +33,7 @@ def quality(context: Context, depth: int = 32) -> Node:
         text = "there was no time, or no way, to judge this"
         return [context.flag("snr", Severity.UNKNOWN, text, evidence=where)]
 
-    return beside(judge, depth, missed, name="quality")
+    return beside(judge, depth, missed, context.tell, name="quality")
 
 
 def _where(image: Image) -> dict[str, int]:

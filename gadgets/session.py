@@ -153,6 +153,7 @@ class Session:
             archive=self._around.archive,
             memory=self._around.memory,
             watch=self._meter.watch,
+            tell=lambda message: self._tell_later(message, setting.protocol),
             cancelled=lambda: self._over,
             took=lambda stage, ms: self._took(stage, ms, setting.protocol),
         )
@@ -255,6 +256,13 @@ class Session:
         )
         for flag in image.flags:
             self._tell(flag)
+
+    def _tell_later(self, message: Message, protocol: ScanProtocol) -> None:
+        """Deliver an opinion from its own thread; a peer that is gone by then costs nothing but a line in the log."""
+        try:
+            self._deliver(message, protocol)
+        except OSError as error:
+            self._lose(error)
 
     def _took(self, stage: str, ms: float, protocol: ScanProtocol) -> None:
         """Note what a stage took, and whether that was too long."""

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import reduce
 from typing import TypeAlias, TypeVar
 
@@ -59,52 +58,33 @@ def buffered(depth: int, name: str = "buffered", watch: Callable[[str, Channel[M
     return node
 
 
-def beside(act: Act, depth: int, missed: Act, name: str = "beside") -> Node:
-    """Send every message on at once, and what `act` answers to it when the answer is ready.
+def beside(act: Act, depth: int, missed: Act, tell: Callable[[Message], None], name: str = "beside") -> Node:
+    """Send every message on at once; what `act` answers to it goes to `tell` when the answer is ready.
 
     `act` works in a thread of its own, begins on a message when downstream is done with it, so that the two do not
     compete, and is at most `depth` messages in arrears; a message it has no time for, or fails on, is answered by
-    `missed` in its place: nothing waits for it, and nothing is skipped in silence.
+    `missed` in its place: nothing waits for it, and nothing is skipped in silence. The stream ends when all is told.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        out: Channel[Message | _Answer | _End] = Channel(depth)
         copies: Channel[Message] = Channel(depth)
-        judge = threading.Thread(target=_judge, args=(act, missed, copies, out), name=name, daemon=True)
-        pump = threading.Thread(target=_forward, args=(messages, out), name=name + "-in", daemon=True)
+        judge = threading.Thread(target=_judge, args=(act, missed, copies, tell), name=name, daemon=True)
         judge.start()
-        pump.start()
         try:
-            for item in out:
-                if isinstance(item, _Answer):
-                    yield item.message
-                elif isinstance(item, _End):
-                    copies.close(item.error)
-                else:
-                    yield item
-                    if not copies.offer(item):
-                        yield from missed(item)
-        finally:
+            for message in messages:
+                yield message
+                if not copies.offer(message):
+                    for answer in missed(message):
+                        tell(answer)
+        except GeneratorExit:
             copies.abandon()
-            out.abandon()
-            pump.join()
+            raise
+        finally:
+            close(messages)
+            copies.close()
             judge.join()
 
     return node
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What was answered to a message, as opposed to a message that is to be answered."""
-
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """No more messages come; why, where it was an error."""
-
-    error: BaseException | None
 
 
 def _pump(messages: Iterator[Message], queue: Channel[Message]) -> None:
@@ -120,29 +100,10 @@ def _pump(messages: Iterator[Message], queue: Channel[Message]) -> None:
         queue.close(error)
 
 
-def _forward(messages: Iterator[Message], out: "Channel[Message | _Answer | _End]") -> None:
-    error: BaseException | None = None
-    try:
-        for message in messages:
-            if not out.put(message):
-                break
-    except BaseException as caught:  # noqa: BLE001 - it is raised again in the thread that reads
-        error = caught
-    finally:
-        close(messages)
-        out.put(_End(error))
-
-
-def _judge(act: Act, missed: Act, copies: Channel[Message], out: "Channel[Message | _Answer | _End]") -> None:
-    error: BaseException | None = None
-    try:
-        for message in copies:
-            for answer in _answers(act, missed, message):
-                out.put(_Answer(answer))
-    except BaseException as caught:  # noqa: BLE001 - it is raised again in the thread that reads
-        error = caught
-    finally:
-        out.close(error)
+def _judge(act: Act, missed: Act, copies: Channel[Message], tell: Callable[[Message], None]) -> None:
+    for message in copies:
+        for answer in _answers(act, missed, message):
+            tell(answer)
 
 
 def _answers(act: Act, missed: Act, message: Message) -> list[Message]:
