@@ -166,7 +166,7 @@ def test_close_without_data_is_answered_with_close(server):
     assert [type(m) for m in talk(server.port, [*opening(), Close()])] == [Close]
 
 
-def test_two_matrix_sizes_become_two_series(server):
+def test_two_contrasts_become_two_series_so_that_none_mixes_images_of_two_kinds(server):
     of = small_scan(contrast=(0, 1))
     got = talk(server.port, [*opening(of=of), raw(contrast=0), raw(contrast=1), Close()])
     numbers = [int(image.header["image_series_index"]) for image in images(got)]
