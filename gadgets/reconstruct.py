@@ -92,14 +92,16 @@ def _made(
     method, partial = how
     if calibration is not None and calibration.maps.shape != hybrid.shape:
         calibration = None
-    failed = ""
     try:
         made = make_image(hybrid, acquired, calibration, method, context.workers)
     except (LinearError, np.linalg.LinAlgError) as error:
-        made, failed = make_image(hybrid, acquired, None, "zero_filled"), str(error)
-    if made.engine == "zero filled" and (failed or made.fallback):
-        return made, failed
-    return replace(made, pixels=complete(made.pixels, acquired, partial)), failed
+        return make_image(hybrid, acquired, None, "zero_filled"), str(error)
+    if made.engine == "zero filled" and made.fallback:
+        return made, ""
+    try:
+        return replace(made, pixels=complete(made.pixels, acquired, partial)), ""
+    except LinearError as error:
+        return made, f"not completed: {error}"
 
 
 def _fallback(context: Context, frame: Frame, engine: str, reason: str) -> Flag:

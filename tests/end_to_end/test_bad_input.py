@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from gadgets.serve import ServeError, ServeOptions, running
@@ -200,6 +200,7 @@ WHOLE = wire([*opening(), raw(range(SIZE)), Close()])
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, len(WHOLE) - 1))
+@example(25372)  # one line beyond the centre of k-space: nothing for partial Fourier to go by
 def test_a_stream_cut_anywhere_is_told_and_what_came_becomes_an_image(server, cut):
     got = talk(server.port, [WHOLE[:cut]])
     assert isinstance(got[-1], Close)
