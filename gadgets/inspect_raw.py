@@ -61,7 +61,7 @@ class _Watch:
         largest = _largest(message.samples)
         good = np.isfinite(largest.max(axis=1))
         if not good.all():
-            message, largest, finding = _part(message, good), largest[good], _non_finite(message, good, self._context)
+            message, largest, finding = message.part(good), largest[good], _non_finite(message, good, self._context)
             yield finding
         if not len(message.headers):
             return
@@ -101,15 +101,6 @@ def _non_finite(message: Readouts, good: NDArray[np.bool_], context: Context) ->
         score=len(bad),
         unit="readouts",
         evidence={"slice": int(idx["slice"][0]), "lines": idx["kspace_encode_step_1"].tolist()},
-    )
-
-
-def _part(message: Readouts, which: NDArray[np.bool_]) -> Readouts:
-    return replace(
-        message,
-        headers=message.headers[which],
-        trajectory=message.trajectory[which],
-        samples=message.samples[which],
     )
 
 

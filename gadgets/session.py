@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -93,14 +94,8 @@ class Session:
     def run(self) -> None:
         """Serve the peer; returns when it is done, never raises for anything that a peer can do."""
         try:
-            self._talk()
-        except (PeerError, ProtocolError) as error:
-            self._fail(str(error))
-        except OSError as error:
-            self._lose(error)
-        except Exception as error:
-            log.exception("a gadget failed", session=self.name)
-            self._fail(f"internal error, {type(error).__name__}: {error}; see the plugin's log")
+            with self._problems_told():
+                self._talk()
         finally:
             self._end()
 
@@ -130,11 +125,17 @@ class Session:
     def take_over(self, config: str, header_xml: str) -> None:
         """Serve a Gadgetron module whose config and header have been read already; raises nothing either."""
         self._rules, self._state = rules.GADGETRON_EXECUTE, rules.STREAMING
-        try:
+        with self._problems_told():
             scan = parse_header(header_xml)
             protocol = self._around.choice.for_scan(scan, self._around.choice.by_config(config, is_name=False))
             messages = self._lawful(receive(self._recv_into, Receiver()))
             self._stream(Setting(scan, header_xml, protocol), next(messages, None), messages)
+
+    @contextmanager
+    def _problems_told(self) -> Iterator[None]:
+        """Tell peer and log whatever goes wrong in the block; nothing is raised beyond it."""
+        try:
+            yield
         except (PeerError, ProtocolError) as error:
             self._fail(str(error))
         except OSError as error:

@@ -55,7 +55,7 @@ class _Bench:
             self._settled = False
             if noisy.all():
                 return
-            message = _part(message, ~noisy)
+            message = message.part(~noisy)
         if not self._settled:
             self._settled = True
             noise, self._matrix, why = _learn(self._gathered, self._dwell_us, message, self._context)
@@ -67,15 +67,6 @@ class _Bench:
             yield message
         else:
             yield replace(message, samples=self._matrix @ np.require(message.samples, requirements="A"))
-
-
-def _part(message: Readouts, which: NDArray[np.bool_]) -> Readouts:
-    return replace(
-        message,
-        headers=message.headers[which],
-        trajectory=message.trajectory[which],
-        samples=message.samples[which],
-    )
 
 
 def _learn(

@@ -52,6 +52,10 @@ class Readouts:
     samples: NDArray[np.complex64]  # (readout, coil, sample); perhaps unaligned, perhaps read-only
     arrived_ns: int = 0  # monotonic clock when the last byte was there
 
+    def part(self, which: NDArray[np.bool_]) -> "Readouts":
+        """Some of the readouts (readout,), copied out of the receive buffer."""
+        return Readouts(self.headers[which], self.trajectory[which], self.samples[which], self.arrived_ns)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:
