@@ -1,0 +1,1 @@
+"""What an unrolled network is fed with: right-hand side and inverse of one slice, as real planes."""

@@ -1,0 +1,228 @@
+"""The SENSE problem of one slice as real planes in a box, for a network that alternates with exact data consistency.
+
+The network's consistent step is rho = P (b + lambda z), P = (N + lambda)^-1, in the model of columns.py. P is a stack
+of small inverses: one for each column (any mask), or one for each set of R aliased pixels (equispaced lines). The same
+product takes both: rows of the plane are read as (alias, folded), pixels that share (folded, column) form a group.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.linear.columns import Columns, never, normal_matrices, place, point_spread, prepare_columns
+from engines.linear.columns import right_hand_side as right_hand_side_of
+from engines.linear.errors import LinearError, wanted_shape
+from engines.linear.halves import both
+from engines.linear.hermitian import hermitian_inverse
+from engines.linear.maps import bounding_box
+from engines.linear.unfold import aliased_inverse, equispaced
+
+__all__ = [
+    "MULTIPLE",
+    "Form",
+    "NetworkBox",
+    "NetworkProblem",
+    "apply_inverse",
+    "as_box",
+    "as_planes",
+    "invert_box",
+    "network_box",
+    "network_problem",
+    "normal_image",
+    "whole_image",
+]
+
+MULTIPLE: Final = 8  # rows and columns of the planes are multiples of it
+Form: TypeAlias = Literal["auto", "dense"]
+Planes: TypeAlias = NDArray[np.float32]  # (2, row, column): real and imaginary part
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkBox:
+    """What the network sees of a slice, known as soon as there are maps."""
+
+    shape: tuple[int, int]  # lines, x of the whole matrix
+    rows: slice  # of the image in the box; all of them for blocks
+    columns: slice  # of the image in the box
+    padded: tuple[int, int]  # rows and columns of the planes: the box in the upper left, the rest unseen
+    inside: NDArray[np.bool_]  # (row, column) of the planes: where a coil sees the object
+    alias: int  # pixels of a group: rows of the plane (dense) or the acceleration (blocks)
+    columns_problem: Columns
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkProblem(NetworkBox):
+    """The box with its inverse: all that a consistent step needs."""
+
+    inverse: NDArray[np.float32]  # (group, 2 * alias, alias): real over imaginary part; zero for unseen pixels
+
+
+def network_box(
+    maps: NDArray[np.complex64],
+    acquired: NDArray[np.bool_],
+    regularisation: float,
+    form: Form = "auto",
+    box: tuple[slice, slice] | None = None,
+) -> NetworkBox:
+    """Choose box and form for maps (coil, y, x) that are zero outside the object, and a mask (line,).
+
+    `form` auto takes blocks where the lines are an equispaced grid and their number a multiple of MULTIPLE; `box`
+    (rows, columns) replaces the smallest one that holds the object. Raises LinearError as prepare_columns does, and
+    for maps that are zero.
+    """
+    wanted_shape("network problem, maps (coil, y, x)", maps, None, None, None)
+    wanted_shape("network problem, mask of acquired lines", acquired, maps.shape[1])
+    seen = (maps != 0).any(0)
+    if not seen.any():
+        raise LinearError("network problem: got maps that are zero everywhere, wanted an object that a coil sees")
+    rows, columns = bounding_box(seen) if box is None else box
+    grid = equispaced(acquired) if form == "auto" and maps.shape[1] % MULTIPLE == 0 else None
+    blocks = grid is not None and 2 <= grid[0] <= len(maps)
+    if blocks:
+        rows = slice(0, maps.shape[1])
+    problem = prepare_columns(maps, acquired, regularisation, (rows, columns))
+    height, width = problem.maps.shape[1:]
+    padded = (_rounded_up(height), _rounded_up(width))
+    inside = np.zeros(padded, np.bool_)
+    inside[:height, :width] = seen[rows, columns]
+    alias = grid[0] if grid is not None and blocks else padded[0]
+    return NetworkBox(problem.shape, rows, columns, padded, inside, alias, problem)
+
+
+def _rounded_up(size: int) -> int:
+    return -(-size // MULTIPLE) * MULTIPLE
+
+
+def invert_box(
+    box: NetworkBox, cancelled: Callable[[], bool] = never, workers: Executor | None = None
+) -> NetworkProblem | None:
+    """Form the inverse of every group; None when `cancelled`, asked in between, says to stop.
+
+    Dense inverses take rows^2 * 8 bytes a column and are made in place, by the caller and one of `workers`, if free.
+    """
+    inverse = _blocks(box) if box.alias < box.padded[0] else _dense(box, cancelled, workers)
+    if inverse is None:
+        return None
+    return NetworkProblem(
+        box.shape, box.rows, box.columns, box.padded, box.inside, box.alias, box.columns_problem, inverse
+    )
+
+
+def network_problem(
+    maps: NDArray[np.complex64],
+    acquired: NDArray[np.bool_],
+    regularisation: float,
+    form: Form = "auto",
+    box: tuple[slice, slice] | None = None,
+) -> NetworkProblem:
+    """Box and inverse at once; arguments and errors of network_box."""
+    made = invert_box(network_box(maps, acquired, regularisation, form, box))
+    assert made is not None  # noqa: S101
+    return made
+
+
+def _dense(box: NetworkBox, cancelled: Callable[[], bool], workers: Executor | None, at_once: int = 8) -> Planes | None:
+    """(column, 2 * row, row) of (N + lambda)^-1."""
+    problem = box.columns_problem
+    height, width = box.padded
+    spread = point_spread(problem)
+    packed = np.zeros((width, 2 * height, height), np.float32)
+    left = iter(range(0, problem.maps.shape[2], at_once))
+    stopped: list[int] = []
+
+    def invert() -> None:
+        for start in left:
+            if cancelled():
+                stopped.append(start)
+                list(left)  # nothing is left for the other one either
+                return
+            _invert_part(box, slice(start, start + at_once), spread, packed)
+
+    both(invert, invert, workers)
+    return None if stopped else packed
+
+
+def _invert_part(box: NetworkBox, part: slice, spread: NDArray[np.complex64], packed: Planes) -> None:
+    """Invert some columns into their places; a row of N that is zero would come out as 1 / lambda and is zero here."""
+    part = slice(part.start, min(part.stop, box.columns_problem.maps.shape[2]))
+    seen = box.inside[:, part]
+    which = np.flatnonzero(seen.any(1))
+    if not len(which):
+        return
+    reach = slice(int(which[0]), int(which[-1]) + 1)
+    height = box.padded[0]
+    matrices = hermitian_inverse(normal_matrices(box.columns_problem, part, spread, reach))
+    np.einsum("xii->xi", matrices)[:] *= seen[reach].T
+    packed[part, reach, reach] = matrices.real
+    packed[part, height + reach.start : height + reach.stop, reach] = matrices.imag
+
+
+def _blocks(box: NetworkBox) -> Planes:
+    """(folded line and column, 2 * alias, alias) of (E^H E / R + lambda)^-1; see unfold.py for the model."""
+    problem = box.columns_problem
+    lines, alias = box.shape[0], box.alias
+    folded, used = lines // alias, problem.maps.shape[2]
+    first = int(np.flatnonzero(problem.acquired)[0])
+    turns = (first - lines // 2) * (np.arange(lines) - lines // 2) % lines / lines
+    phased = problem.maps * np.exp(-2j * np.pi * turns).astype(np.complex64)[:, None]
+    _, inverse = aliased_inverse(phased, alias, problem.regularisation)
+    seen = box.inside[:, :used].reshape(alias, folded, used).transpose(1, 2, 0)
+    np.einsum("fxii->fxi", inverse)[:] *= seen
+    packed = np.zeros((folded, box.padded[1], 2 * alias, alias), np.float32)
+    packed[:, :used, :alias] = inverse.real
+    packed[:, :used, alias:] = inverse.imag
+    return packed.reshape(-1, 2 * alias, alias)
+
+
+def apply_inverse(inverse: NDArray[np.float32], planes: Planes) -> Planes:
+    """P of planes (2, row, column), as the network's graph does it, for either form of `inverse`.
+
+    Raises LinearError when the inverse is not one of such planes.
+    """
+    wanted_shape("network problem, planes (2, row, column)", planes, 2, None, None)
+    _, height, width = planes.shape
+    groups, _, alias = inverse.shape
+    if groups * alias != height * width or height % alias:
+        raise LinearError(
+            f"network problem: got an inverse {inverse.shape} for planes {planes.shape}, "
+            f"wanted groups * alias = {height * width} pixels; make both from one NetworkProblem"
+        )
+    folded = height // alias
+    vectors = planes.reshape(2, alias, folded, width).transpose(2, 3, 1, 0).reshape(groups, alias, 2)
+    product = inverse @ vectors
+    upper, lower = product[:, :alias], product[:, alias:]
+    out = np.stack([upper[..., 0] - lower[..., 1], upper[..., 1] + lower[..., 0]])
+    return out.reshape(2, folded, width, alias).transpose(0, 3, 1, 2).reshape(2, height, width)
+
+
+def as_planes(box: NetworkBox, inside: NDArray[np.complex64]) -> Planes:
+    """Pixels of the box (row, column) as planes, zero where they are padded."""
+    height, width = box.columns_problem.maps.shape[1:]
+    wanted_shape("network problem, pixels of the box (row, column)", inside, height, width)
+    planes = np.zeros((2, *box.padded), np.float32)
+    planes[0, :height, :width] = inside.real
+    planes[1, :height, :width] = inside.imag
+    return planes
+
+
+def as_box(box: NetworkBox, planes: Planes) -> NDArray[np.complex64]:
+    """Pixels of the box (row, column) from planes (2, row, column), without the padded ones."""
+    wanted_shape("network problem, planes (2, row, column)", planes, 2, *box.padded)
+    height, width = box.columns_problem.maps.shape[1:]
+    pixels = np.empty((height, width), np.complex64)
+    pixels.real, pixels.imag = planes[:, :height, :width]
+    return pixels
+
+
+def normal_image(box: NetworkBox, hybrid: NDArray[np.complex64]) -> NDArray[np.float32]:
+    """Make b (1, 2, row, column) of a whitened frame (coil, line, x), missing lines zero, in units of its noise."""
+    return as_planes(box, right_hand_side_of(box.columns_problem, hybrid))[None]
+
+
+def whole_image(box: NetworkBox, planes: Planes) -> NDArray[np.complex64]:
+    """Image (y, x) of planes (2, row, column), zero around the box."""
+    return place(box.columns_problem, as_box(box, planes))
