@@ -12,21 +12,14 @@ from gadgets.context import Context
 from protocols.events import Flag, Severity
 from protocols.lattice import Lattice
 from protocols.messages import Frame, Lines, Message, Record, Reference
-from protocols.mrd import CALIBRATION, FRAME_COUNTERS, AcqFlag, flag_mask
+from protocols.mrd import CALIBRATION, ENDING, FRAME_COUNTERS, AcqFlag, flag_mask
 from protocols.stream import Node
 
 __all__ = ["accumulate"]
 
 Key = tuple[int, ...]  # slice, contrast, phase, repetition, set
 
-ENDS_FRAME = flag_mask(
-    AcqFlag.LAST_IN_SLICE,
-    AcqFlag.LAST_IN_CONTRAST,
-    AcqFlag.LAST_IN_PHASE,
-    AcqFlag.LAST_IN_REPETITION,
-    AcqFlag.LAST_IN_SET,
-    AcqFlag.LAST_IN_MEASUREMENT,
-)
+ENDS_FRAME = flag_mask(*ENDING)
 NOT_IMAGING = flag_mask(
     AcqFlag.IS_NAVIGATION_DATA,
     AcqFlag.IS_PHASECORR_DATA,

@@ -13,6 +13,7 @@ from gadgets.accumulate import accumulate
 from gadgets.archive import archive
 from gadgets.calibrate import calibrate
 from gadgets.compress import compress
+from gadgets.compress_lines import compress_lines
 from gadgets.context import Context
 from gadgets.finish import finish
 from gadgets.inspect_raw import inspect
@@ -46,6 +47,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "inspect": Place(inspect, 0),
         "whiten": Place(whiten, 0),
         "oversampling": Place(oversampling, 0),
+        "compress_lines": Place(compress_lines, 0),
         "accumulate": Place(accumulate, 0),
         "compress": Place(compress, 1),
         "calibrate": Place(calibrate, 1),

@@ -10,6 +10,7 @@ __all__ = [
     "ACQUISITION",
     "CALIBRATION",
     "DTYPE_OF",
+    "ENDING",
     "FRAME_COUNTERS",
     "IMAGE",
     "TYPE_OF",
@@ -216,6 +217,14 @@ def has_flag(bits: NDArray[np.uint64], *flags: AcqFlag) -> NDArray[np.bool_]:
 
 FRAME_COUNTERS: Final = ("slice", "contrast", "phase", "repetition", "set")  # the counters that tell frames apart
 CALIBRATION: Final = (AcqFlag.IS_PARALLEL_CALIBRATION, AcqFlag.IS_PARALLEL_CALIBRATION_AND_IMAGING)
+ENDING: Final = (  # what says that a frame is complete
+    AcqFlag.LAST_IN_SLICE,
+    AcqFlag.LAST_IN_CONTRAST,
+    AcqFlag.LAST_IN_PHASE,
+    AcqFlag.LAST_IN_REPETITION,
+    AcqFlag.LAST_IN_SET,
+    AcqFlag.LAST_IN_MEASUREMENT,
+)
 
 if (ACQUISITION.itemsize, IMAGE.itemsize, WAVEFORM.itemsize) != (340, 198, 40):
     raise AssertionError("an MRD header has another size than the standard says")
