@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from engines.linear.columns import Columns, place, right_hand_side
 from engines.linear.fourier import plan
 
-__all__ = ["ColumnIteration", "apply_normal", "prepare_iteration", "solve_iteratively"]
+__all__ = ["ColumnIteration", "apply_normal", "prepare_iteration", "solve_from", "solve_iteratively"]
 
 FEWEST_PAIRS: Final = 0.02  # share of the pixels
 
@@ -97,14 +97,32 @@ def solve_iteratively(
 ) -> NDArray[np.complex64]:
     """Image (y, x) of a frame (coil, line, x), to be compared with solve_columns.
 
-    Stops when the residual |b - (N + lambda) rho| is `tolerance` of |b|, or after `iterations`. Preconditioned
-    conjugate gradients; SENSE for arbitrary sampling: Pruessmann et al., Magn Reson Med 2001; 46:638.
+    SENSE for arbitrary sampling: Pruessmann et al., Magn Reson Med 2001; 46:638.
     """
-    problem = iteration.problem
+    solved = solve_from(iteration, right_hand_side(iteration.problem, hybrid), None, iterations, tolerance)
+    return place(iteration.problem, solved)
+
+
+def solve_from(
+    iteration: ColumnIteration,
+    target: NDArray[np.complex64],
+    initial: NDArray[np.complex64] | None = None,
+    iterations: int = 30,
+    tolerance: float = 5e-4,
+) -> NDArray[np.complex64]:
+    """Solve (N + lambda) rho = target for rho (row, column) of the box, both in it; `initial` starts warm.
+
+    Stops when the residual |target - (N + lambda) rho| is `tolerance` of |target|, or after `iterations`.
+    Preconditioned conjugate gradients.
+    """
+    order = iteration.problem.order
     residual = np.zeros(iteration.maps.shape[1:], np.complex64)
-    residual[:, problem.order] = right_hand_side(problem, hybrid).T
-    image = np.zeros_like(residual)
+    residual[:, order] = target.T
     enough = tolerance**2 * _dot(residual, residual)
+    image = np.zeros_like(residual)
+    if initial is not None:
+        image[:, order] = initial.T
+        residual -= apply_normal(iteration, image)
     step = _precondition(iteration, residual)
     direction, rho = step, _dot(residual, step)
     for _ in range(iterations):
@@ -117,4 +135,4 @@ def solve_iteratively(
         step = _precondition(iteration, residual)
         before, rho = rho, _dot(residual, step)
         direction = step + np.float32(rho / before) * direction
-    return place(problem, image[:, problem.order].T)
+    return np.ascontiguousarray(image[:, order].T)

@@ -1,0 +1,126 @@
+"""Trust: lines that were acquired but withheld from the network, predicted from its image; no reference is needed.
+
+A residual on lines that were used says nothing of what a network invents between them. Lines that it has not seen do:
+cross-validation, per image, on the split of SSDU (Yaman et al., Magn Reson Med 2020; 84:3172). The companion that it is
+compared with is the SENSE image of the same lines, made without the withheld ones too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.linear.columns import Columns, never, normal_matrices, point_spread
+
+__all__ = ["Predictor", "Trust", "companion_lines", "judge", "predicted_lines", "prepare_predictor", "withheld_lines"]
+
+Mask = NDArray[np.bool_]
+Rows = NDArray[np.intp]
+Complex = NDArray[np.complex64]
+
+NEAREST: Final = 0.08  # of the way from the centre to the edge of k-space: nearer lines are never withheld
+FARTHEST: Final = 0.55  # beyond it there is little but noise to predict, as long as there are others
+FEWEST: Final = 2
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictor:
+    """The companion's word on the withheld lines: one matrix a column, from the right-hand side b to the samples."""
+
+    weights: Complex  # (column, coil * withheld line, row)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """RMS error of the withheld samples in units of the noise: 1 is as good as any prediction can be."""
+
+    error: float
+    linear: float | None  # of the linear companion, where it was ready
+    lines: int  # how many were withheld
+
+    @property
+    def ratio(self) -> float | None:
+        """Error by the companion's: below 1 the network knows more than the linear image."""
+        return None if not self.linear else self.error / self.linear
+
+
+def withheld_lines(acquired: Mask, share: float) -> Mask:
+    """Choose lines (line,) to withhold: `share` of the acquired ones, at least two, always the same for a mask.
+
+    They lie at growing distances from the centre, on either side by turns. A line between two acquired neighbours could
+    be guessed from them; such lines (a calibration block) are taken only where there are no others.
+    """
+    lines = len(acquired)
+    rows = np.flatnonzero(acquired)
+    away = np.abs(rows - lines // 2) / (lines / 2)
+    alone = ~(np.pad(acquired, 1)[rows] & np.pad(acquired, 1)[rows + 2])
+    useful = (away >= NEAREST) & (away <= FARTHEST)
+    count = max(FEWEST, round(share * len(rows)))
+    choices = (rows[useful & alone], rows[useful], rows[away >= NEAREST])
+    left = next((some for some in choices if len(some) >= 2 * count), choices[-1])
+    chosen = np.zeros(lines, np.bool_)
+    for n in range(min(count, len(left))):
+        reach = lines / 2 * (NEAREST + (FARTHEST - NEAREST) * (n + 0.5) / count)
+        nearest = int(np.argmin(np.abs(left - (lines // 2 + (-1) ** n * reach))))
+        chosen[left[nearest]] = True
+        left = np.delete(left, nearest)
+    return chosen
+
+
+def predicted_lines(problem: Columns, rows: Rows, pixels: Complex) -> Complex:
+    """Samples (coil, line, column) at some lines of k-space of an image (row, column) of the box: F S rho."""
+    return _transform(problem, rows) @ (problem.maps * pixels)
+
+
+def companion_lines(predictor: Predictor, right_hand_side: Complex, coils: int) -> Complex:
+    """Samples (coil, line, column) that the linear companion predicts from b (row, column)."""
+    samples = (predictor.weights @ right_hand_side.T[..., None])[..., 0]
+    return samples.T.reshape(coils, -1, len(samples))
+
+
+def judge(measured: Complex, network: Complex, companion: Complex | None) -> Trust:
+    """Compare predictions (coil, line, column) with what was measured, its noise white with sigma 1."""
+    return Trust(_rms(network - measured), None if companion is None else _rms(companion - measured), measured.shape[1])
+
+
+def prepare_predictor(
+    problem: Columns, rows: Rows, regularisation: float, cancelled: Callable[[], bool] = never, at_once: int = 8
+) -> Predictor | None:
+    """Make F S (N + lambda)^-1 of every column, some tenths of a second; None when `cancelled` says to stop.
+
+    `problem` states the lines that are used, `regularisation` is that of the linear image.
+    """
+    linear = replace(problem, regularisation=regularisation)
+    coils, height, width = linear.maps.shape
+    spread, transform = point_spread(linear), _transform(linear, rows)
+    weights = np.zeros((width, coils * len(rows), height), np.complex64)
+    for start in range(0, width, at_once):
+        if cancelled():
+            return None
+        part = slice(start, min(start + at_once, width))
+        seen = np.flatnonzero((linear.maps[:, :, part] != 0).any((0, 2)))
+        if len(seen):
+            reach = slice(int(seen[0]), int(seen[-1]) + 1)
+            weights[part, :, reach] = _solved(linear, part, reach, spread, transform[:, reach])
+    return Predictor(weights)
+
+
+def _solved(linear: Columns, part: slice, reach: slice, spread: Complex, transform: Complex) -> Complex:
+    """A (N + lambda)^-1 (column, coil * line, row) by way of its adjoint, which is a solution for few right sides."""
+    maps = linear.maps[:, reach, part].transpose(2, 0, 1)
+    samples = (maps[:, :, None] * transform).reshape(len(maps), -1, maps.shape[2])
+    solved: Complex = np.linalg.solve(normal_matrices(linear, part, spread, reach), samples.conj().swapaxes(1, 2))
+    return solved.conj().swapaxes(1, 2)
+
+
+def _transform(problem: Columns, rows: Rows) -> Complex:
+    """Rows of F (line, row of the box)."""
+    lines = problem.shape[0]
+    turns = np.outer(rows - lines // 2, problem.rows - lines // 2) % lines / lines
+    return (np.exp(-2j * np.pi * turns) / np.sqrt(lines)).astype(np.complex64)
+
+
+def _rms(error: Complex) -> float:
+    return float(np.sqrt(np.mean(error.real**2 + error.imag**2)))
