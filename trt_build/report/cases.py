@@ -91,7 +91,7 @@ def simulate(group: str, name: str, subject: Subject, height_mm: float = 0.0, se
     chance = np.random.default_rng(seed)
     root = np.linalg.cholesky(coils.covariance)
     matrix = whitener(covariance(root @ _white(chance, (COILS, NOISE_SAMPLES))))
-    clean = readout_to_hybrid(np.ascontiguousarray((samples.swapaxes(0, 1))), 2 * MATRIX, MATRIX).swapaxes(0, 1)
+    clean = readout_to_hybrid(np.ascontiguousarray(samples.swapaxes(0, 1)), 2 * MATRIX, MATRIX).swapaxes(0, 1)
     clean = np.tensordot(matrix, clean, 1)
     truth = rss(to_image(clean, 1))
     brain = subject.brain(_pixels(plane))
@@ -112,7 +112,7 @@ def _white(chance: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.co
 
 
 def _pixels(plane: Plane) -> NDArray[np.float64]:
-    across_mm = (np.arange(MATRIX) - MATRIX // 2) * (FOV_MM / MATRIX)
+    across_mm = (np.arange(MATRIX, dtype=np.float64) - MATRIX // 2) * (FOV_MM / MATRIX)
     return points(plane, across_mm, across_mm)
 
 

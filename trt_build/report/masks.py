@@ -1,4 +1,4 @@
-"""Sets of lines that test cases are sampled with: 24 calibration lines in the middle, the rest on a grid or by chance."""
+"""Sets of lines that test cases are sampled with: 24 calibration lines, the rest on a grid or by chance."""
 
 from typing import Final, Literal, TypeAlias
 

@@ -133,7 +133,7 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class SheppLogan:
-    """The Shepp-Logan phantom with Toft's contrast, the same in every axial plane; its brain is all inside the skull."""
+    """The Shepp-Logan phantom with Toft's contrast, the same in every axial plane; brain is all within the skull."""
 
     half_mm: float = 105.0
     radius_mm: float = 120.0
