@@ -1,0 +1,43 @@
+"""The network without its inverse: one cascade at a time, the consistent step by conjugate gradients in between.
+
+For the first frame, while the inverse is being made, and for lines that never get one. The image is the same to the
+tolerance of the iteration; it takes about ten times as long.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.linear.preconditioned import ColumnIteration, solve_from
+from engines.unrolled.problem import NetworkBox, as_box, as_planes
+
+__all__ = ["Infer", "bridge"]
+
+Tensors: TypeAlias = Mapping[str, NDArray[Any]]
+Infer: TypeAlias = Callable[[dict[str, NDArray[Any]]], Tensors]
+
+ITERATIONS, TOLERANCE = 15, 1e-3  # with the network's lambda the condition is about 1 / lambda: ten steps as a rule
+
+
+def bridge(
+    cascades: Sequence[Infer], hidden: int, box: NetworkBox, iteration: ColumnIteration, normal: NDArray[np.float32]
+) -> Tensors:
+    """Outputs `image` and `error` as the whole graph gives them, from b (1, 2, row, column).
+
+    `cascades` are the graphs cascade_0, cascade_1, …, `hidden` the channels of their state, `iteration` solves the
+    problem of the box. Papers: see problem.py.
+    """
+    given = as_box(box, normal[0])
+    pixels = solve_from(iteration, given, None, ITERATIONS, TOLERANCE)
+    regularisation = np.float32(box.columns_problem.regularisation)
+    height, width = box.padded
+    state: NDArray[Any] = np.zeros((1, hidden, height // 2, width // 2), np.float32)
+    out: Tensors = {}
+    for cascade in cascades:
+        out = cascade({"rho": as_planes(box, pixels)[None], "normal": normal, "hidden": state})
+        state = out["hidden_out"]
+        denoised = as_box(box, out["denoised"][0] * box.inside)
+        pixels = solve_from(iteration, given + regularisation * denoised, pixels, ITERATIONS, TOLERANCE)
+    return {"image": as_planes(box, pixels)[None], "error": out["error"]}

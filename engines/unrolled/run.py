@@ -1,0 +1,161 @@
+"""From the lines of one frame to a network image, its error map and how far it can be trusted.
+
+Everything is in units of the whitened noise: sigma is 1 a complex sample, so images are images of SNR.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
+from engines.linear.calibration import Calibration
+from engines.linear.columns import never
+from engines.linear.errors import wanted_shape
+from engines.linear.preconditioned import prepare_iteration
+from engines.unrolled.bridge import Infer, Tensors, bridge
+from engines.unrolled.problem import (
+    NetworkBox,
+    NetworkProblem,
+    as_box,
+    invert_box,
+    network_box,
+    normal_image,
+    whole_image,
+)
+from engines.unrolled.trust import (
+    Predictor,
+    Trust,
+    companion_lines,
+    judge,
+    predicted_lines,
+    prepare_predictor,
+    withheld_lines,
+)
+
+__all__ = ["Cascades", "NetworkImage", "Prepared", "draw", "expected_lines", "inverse_bytes", "make_ready", "prepare"]
+
+Mask = NDArray[np.bool_]
+Complex = NDArray[np.complex64]
+Consistency: TypeAlias = Literal["blocks", "columns", "iteration"]
+ERROR_SHARES: Final = (50, 95)  # percentiles of the error map that stand on an image
+
+
+@dataclass(slots=True, eq=False)
+class Prepared:
+    """One slice and mask as the network sees them; what takes long is added when a worker has made it."""
+
+    box: NetworkBox  # states the lines that the network uses
+    acquired: Mask  # (line,) of the frames it is for, withheld lines among them
+    withheld: NDArray[np.intp]  # rows of k-space
+    problem: NetworkProblem | None = None
+    predictor: Predictor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cascades:
+    """The network in parts, for as long as there is no inverse."""
+
+    graphs: Sequence[Infer]
+    hidden: int  # channels of the state that they hand on
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkImage:
+    """What the network made of a frame."""
+
+    pixels: Complex  # (y, x)
+    error: NDArray[np.float32]  # (y, x) under which nine pixels of ten have their error; zero outside the object
+    error_percentiles: tuple[float, ...]  # ERROR_SHARES of the error map inside the object, in units of the noise
+    trust: Trust | None
+    consistency: Consistency
+
+
+def expected_lines(calibration: Calibration) -> Mask | None:
+    """Lines (line,) that the frames of a calibration should hold; None where no line will be left out."""
+    if calibration.problem is not None:
+        return calibration.problem.acquired
+    if calibration.unfolding is None:
+        return None
+    expected = np.zeros(calibration.maps.shape[1], np.bool_)
+    expected[calibration.unfolding.first_line :: calibration.unfolding.acceleration] = True
+    return expected
+
+
+def prepare(calibration: Calibration, acquired: Mask, regularisation: float, share: float = 0.0) -> Prepared:
+    """State the problem of frames with these lines (line,), of which `share` are withheld; about 10 ms.
+
+    `regularisation` is the network's. Withheld lines leave holes in an equispaced grid: columns take the place of
+    blocks. Raises LinearError where there is no object.
+    """
+    withheld = withheld_lines(acquired, share) if share else np.zeros_like(acquired)
+    box = network_box(calibration.maps * calibration.inside, acquired & ~withheld, regularisation)
+    return Prepared(box, acquired, np.flatnonzero(withheld))
+
+
+def inverse_bytes(prepared: Prepared) -> int:
+    """Memory that the inverse and the predictor will take."""
+    height, width = prepared.box.padded
+    coils = prepared.box.columns_problem.maps.shape[0]
+    return 8 * height * width * (prepared.box.alias + coils * len(prepared.withheld))
+
+
+def make_ready(prepared: Prepared, linear_regularisation: float, cancelled: Callable[[], bool] = never) -> None:
+    """Make the inverse, then the companion's predictor: half a second each, for a worker."""
+    prepared.problem = invert_box(prepared.box, cancelled)
+    if len(prepared.withheld) and not cancelled():
+        problem = prepared.box.columns_problem
+        prepared.predictor = prepare_predictor(problem, prepared.withheld, linear_regularisation, cancelled)
+
+
+def draw(
+    whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Complex, averages: int = 1
+) -> NetworkImage:
+    """Make the network image of a frame (coil, line, x) in hybrid space, missing lines zero, a mean of `averages`.
+
+    Raises EngineError where the engine fails, or gives NaN, or there is neither an inverse nor a network in parts.
+    """
+    problem = prepared.box.columns_problem
+    wanted_shape("network, frame (coil, line, x)", hybrid, len(problem.maps), *problem.shape)
+    scale = np.float32(averages**0.5)
+    used = hybrid * scale if averages > 1 else hybrid.copy()
+    measured = used[:, prepared.withheld, problem.columns]
+    used[:, prepared.withheld] = 0
+    normal = normal_image(prepared.box, used)
+    out, consistency = _outputs(whole, cascades, prepared, normal)
+    planes, error = out["image"][0], out["error"][0, 0]
+    if not (np.isfinite(planes).all() and np.isfinite(error).all()):
+        raise EngineError("the network's image holds values that are not finite")
+    trust = _trust(prepared, measured, planes, normal[0]) if len(prepared.withheld) else None
+    inside = prepared.box.inside
+    error = np.where(inside, error, np.float32(0))
+    return NetworkImage(
+        whole_image(prepared.box, planes) / scale,
+        whole_image(prepared.box, np.stack([error, np.zeros_like(error)])).real / scale,
+        tuple(np.percentile(error[inside], ERROR_SHARES).tolist()),
+        trust,
+        consistency,
+    )
+
+
+def _outputs(
+    whole: Infer, cascades: Cascades | None, prepared: Prepared, normal: NDArray[np.float32]
+) -> tuple[Tensors, Consistency]:
+    box, ready = prepared.box, prepared.problem
+    if ready is not None:
+        form: Consistency = "columns" if box.alias == box.padded[0] else "blocks"
+        return whole({"normal": normal, "inverse": ready.inverse}), form
+    if cascades is None:
+        raise EngineError("the inverse of this slice is not ready yet, and the model has no cascades to bridge it")
+    iteration = prepare_iteration(box.columns_problem)
+    return bridge(cascades.graphs, cascades.hidden, box, iteration, normal), "iteration"
+
+
+def _trust(prepared: Prepared, measured: Complex, planes: NDArray[np.float32], normal: NDArray[np.float32]) -> Trust:
+    problem, predictor = prepared.box.columns_problem, prepared.predictor
+    network = predicted_lines(problem, prepared.withheld, as_box(prepared.box, planes))
+    if predictor is None:
+        return judge(measured, network, None)
+    return judge(measured, network, companion_lines(predictor, as_box(prepared.box, normal), len(problem.maps)))
