@@ -1,0 +1,41 @@
+"""What the scans of a training set look like: every range in one place."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from trt_build.data.errors import DataError
+
+__all__ = ["Recipe", "Supervision"]
+
+Supervision: TypeAlias = Literal["supervised", "ssdu", "noise2noise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Ranges that scans are drawn from, all ends included; lengths in mm, SNR as tissue mean over noise."""
+
+    frames: int = 8  # images that share anatomy, coils, mask and inverse
+    regularisation: float = 0.1  # lambda of the consistent step, where noise has sigma 1 and sum |S|^2 = 1
+    supervision: Supervision = "supervised"
+    heads: float = 0.55  # share of setups; the rest of phantoms and heads are textures
+    phantoms: float = 0.35
+    fov_mm: tuple[float, float] = (205.0, 265.0)
+    resolution_mm: tuple[float, float] = (0.75, 1.6)
+    lines: tuple[int, int] = (96, 288)
+    strip: tuple[int, int] = (64, 96)  # columns, multiples of 8
+    acceleration: tuple[float, float] = (2.0, 8.0)
+    calibration: tuple[int, int] = (16, 32)
+    coils: tuple[int, int] = (4, 32)
+    virtual_coils: int = 16  # more loops than that are compressed
+    snr: tuple[float, float] = (5.0, 60.0)
+    espirit: float = 0.6  # share of setups; the others have Walsh's maps
+    withheld: float = 0.3  # share of setups with a few lines left out of a mask, as the trust figure leaves them out
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or self.regularisation <= 0 or not 0 <= self.heads + self.phantoms <= 1:
+            raise DataError(
+                f"recipe: got frames {self.frames}, regularisation {self.regularisation}, shares {self.heads} and "
+                f"{self.phantoms}; wanted one frame or more, a positive number, and shares of at most 1 together"
+            )
+        if any(columns % 8 or columns < 8 for columns in self.strip) or self.strip[0] > self.strip[1]:
+            raise DataError(f"recipe: got strips of {self.strip} columns, wanted two multiples of 8, smaller one first")
