@@ -30,14 +30,14 @@ def head_scene(head: Head, grid: Grid, chance: np.random.Generator) -> Scene:
     if not head.regions.any():
         return _plain(step, head, grid)
     groups = _groups(head, at, grid, chance)
-    lines = vessels(chance, grid) * groups[0]
+    lines = vessels(chance, grid) * groups[0] * (chance.random() < 0.6)
 
     def scan(draw: np.random.Generator) -> NDArray[np.float32]:
         inner, outer = tissue_curves(draw, head.levels)
         around = outer[step]
         image = around + groups[0] * (inner[step] - around)
         for group in groups[1:]:
-            image *= 1 + np.float32(draw.normal(0, 0.15)) * group
+            image *= 1 + np.float32(draw.normal(0, 0.1)) * group
         image += np.float32(draw.uniform(-0.4, 0.6)) * lines
         return _finished(image, step, grid, draw)
 
@@ -62,7 +62,7 @@ def _finished(
     image *= 1 + np.float32(draw.uniform(0, 0.25)) * smooth_noise(draw, grid.shape, 90 / grid.sample_mm)[0]
     if draw.random() < 0.5:
         image *= 1 + np.float32(draw.uniform(0, 0.08)) * grain(draw, grid, (0.6, 2.0))
-    image *= np.clip(step.astype(np.float32) * (20 / STEPS) - 1, 0, 1)  # air is dark in every contrast
+    image *= np.clip(step.astype(np.float32) * (10 / STEPS) - 0.5, 0, 1)  # air is dark in every contrast
     return image.clip(0)
 
 
@@ -82,12 +82,12 @@ def _voxels(head: Head, grid: Grid, chance: np.random.Generator) -> NDArray[np.f
     turn = _rotation(chance.normal(0, np.deg2rad(12), 3) * (3 if chance.random() < 0.15 else 1))
     rows, columns = turn @ rows, turn @ columns
     normal = np.cross(rows, columns)
-    shape = tuple(max(8, round(fov / SPACING_MM)) for fov in grid.fov_mm)
+    shape = (max(8, round(grid.fov_mm[0] / SPACING_MM)), max(8, round(grid.fov_mm[1] / SPACING_MM)))
     v_mm, u_mm = (
         (np.linspace(-0.5, 0.5, size) * fov) / chance.uniform(0.88, 1.12)
         for size, fov in zip(shape, grid.fov_mm, strict=True)
     )
-    middle = normal * chance.uniform(-0.6, 0.65) * min(head.radius_mm, 85.0) + chance.normal(0, 5, 3)
+    middle = normal * chance.uniform(-0.75, 0.75) * head.reach_mm + chance.normal(0, 5, 3)
     points = rows[:, None, None] * v_mm[:, None] + columns[:, None, None] * u_mm + middle[:, None, None]
     points += chance.uniform(0, 5) * smooth_noise(chance, shape, 45 / SPACING_MM, 3)
     points += chance.uniform(0, 0.7) * smooth_noise(chance, shape, 6 / SPACING_MM, 3)

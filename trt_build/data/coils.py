@@ -41,12 +41,12 @@ def random_coils(chance: np.random.Generator, grid: Grid, count: int) -> NDArray
 def _wires(chance: np.random.Generator, grid: Grid, count: int) -> tuple[Points, NDArray[np.float64]]:
     """Loops (coil, segment + 1, 3) on an ellipsoid, spread over a helmet or in rings, and half axes of the object."""
     half_mm = np.array([*(0.4 * fov for fov in grid.fov_mm), chance.uniform(70, 110)])
-    size_mm = half_mm + chance.uniform(20, 60)
+    size_mm = half_mm + chance.uniform(15, 50)
     if chance.random() < 0.5:
         z = np.linspace(0.95, -chance.uniform(0.3, 0.9), count) + chance.normal(0, 0.03, count)
         around = GOLDEN * np.arange(count)
     else:
-        rings = 1 if count < 8 else int(chance.integers(1, 4))
+        rings = 1 if count < 8 else int(chance.integers(1, 3 if count < 20 else 4))
         z = (np.arange(count) % rings - (rings - 1) / 2) * chance.uniform(0.35, 0.55) + chance.normal(0, 0.03, count)
         around = 2 * np.pi * (np.arange(count) + chance.normal(0, 0.15, count)) / count
     z = z.clip(-0.97, 0.97)

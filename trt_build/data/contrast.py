@@ -61,18 +61,18 @@ def tissue_curves(chance: np.random.Generator, levels: tuple[float, float, float
     """Curves of one random scan: for brain, with CSF, grey and white matter at T1 `levels`, and for what is round it.
 
     Between the levels a curve is a stair with random sharpness: it makes crisp borders of volumes of 2 mm voxels. One
-    scan in four keeps the T1 contrast as it is.
+    scan in three keeps the T1 contrast as it is.
     """
     csf, grey, white = levels
     outer = np.array([0.0, 0.12, 0.45 * white / 0.6, 0.95])
-    if chance.random() < 0.25:
+    if chance.random() < 0.3:
         inner_values, outer_values = np.array([0.0, csf, grey, white]), outer
     else:
         signal = tissue_signals(chance)
         inner_values = np.array([signal["csf"] * 0.9, signal["csf"], signal["grey"], signal["white"]])
         outer_values = np.array([0.0, signal["bone"], signal["muscle"], signal["fat"]])
-    sharp = chance.uniform(0.15, 0.8)
-    slope = chance.uniform(0, 0.4)
+    sharp = chance.uniform(0.3, 1.0)
+    slope = chance.uniform(0.1, 0.8)
     inner = _stair(np.array([0.0, csf, grey, white]), inner_values, sharp, slope)
     return inner, _stair(outer, outer_values, sharp, slope)
 

@@ -28,7 +28,7 @@ class Recipe:
     coils: tuple[int, int] = (4, 32)
     virtual_coils: int = 16  # more loops than that are compressed
     snr: tuple[float, float] = (5.0, 60.0)
-    espirit: float = 0.6  # share of setups; the others have Walsh's maps
+    espirit: float = 0.7  # share of setups; the others have Walsh's maps
     withheld: float = 0.3  # share of setups with a few lines left out of a mask, as the trust figure leaves them out
 
     def __post_init__(self) -> None:

@@ -27,9 +27,9 @@ class Head:
 
     t1: NDArray[np.int16]  # (i, j, k) spline coefficients, SCALE is 1
     regions: NDArray[np.uint8]  # (i, j, k), 0 is not brain; all zero without label maps
-    to_voxel: NDArray[np.float64]  # (3, 4) from mm about the middle of the head, RAS
+    to_voxel: NDArray[np.float64]  # (3, 4) from mm about the middle of the brain, RAS
     levels: tuple[float, float, float]  # T1 of CSF, grey and white matter
-    radius_mm: float
+    reach_mm: float  # half the largest extent of the brain, or of the head without label maps
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +125,8 @@ def load_head(volume: Path, labels: Path | None = None) -> Head:
         regions = np.unique(named, return_inverse=True)[1].reshape(named.shape).clip(0, 255).astype(np.uint8)
     levels = _levels(t1[regions > 0] if regions.any() else t1[t1 > 0.2 * np.percentile(t1, 99)], volume)
     scaled = t1 * np.float32(WHITE / levels[2])
-    bright = np.argwhere(scaled > 0.1)
-    low, high = bright.min(0), bright.max(0) + 1
+    shown = np.argwhere(regions if regions.any() else scaled > 0.1)
+    low, high = shown.min(0), shown.max(0) + 1
     middle = (low + high - 1) / 2
     inverse = np.linalg.inv(affine[:3, :3])
     coefficients = ndimage.spline_filter(scaled.clip(0, 1.2), 3, output=np.float32)
