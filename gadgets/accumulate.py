@@ -80,6 +80,7 @@ class _Desk:
         self._averages = 1 if average is None else average.maximum - average.minimum + 1
         self._frames: dict[Key, _Open] = {}
         self._references: dict[int, _Open] = {}
+        self._grids: dict[tuple[int, int], NDArray[np.bool_]] = {}
         self._flagged_ends = False
         self._unused = 0
         self._strays = 0
@@ -171,9 +172,13 @@ class _Desk:
         return int(slab), int(self._lattice.rows(idx["kspace_encode_step_1"]))
 
     def _grid(self, frame: _Open | None = None) -> NDArray[np.bool_]:
-        if frame is None or frame.offset is None:
-            return self._lattice.grid(int(self._lattice.rows(np.array(self._lattice.limit1.minimum))))
-        return self._lattice.grid(frame.offset[1], frame.offset[0])
+        """Lines of the lattice through the frame's first line; made once an offset."""
+        slab, row = 0, int(self._lattice.rows(np.array(self._lattice.limit1.minimum)))
+        if frame is not None and frame.offset is not None:
+            slab, row = frame.offset
+        if (slab, row) not in self._grids:
+            self._grids[slab, row] = self._lattice.grid(row, slab)
+        return self._grids[slab, row]
 
     def _expected(self, frame: _Open) -> NDArray[np.bool_]:
         grid = self._grid(frame)
@@ -226,11 +231,26 @@ class _Desk:
         yield Frame(hybrid, acquired, frame.header, frame.arrived_ns, self._averages, reason, flags)
 
     def _judge(self, frame: _Open, reason: str) -> Iterator[Flag]:
-        where = {name: int(frame.header["idx"][name]) for name in ("slice", "contrast", "repetition")}
-        missing = np.argwhere(self._expected(frame) & (frame.placed.seen == 0))
+        absent = self._expected(frame) & (frame.placed.seen == 0)
+        if absent.any():
+            yield from self._missing(frame, np.argwhere(absent), reason)
+        if frame.placed.repeated:
+            where = _place_of(frame)
+            yield self._context.flag(
+                "repeated_lines",
+                Severity.WARN,
+                f"{len(frame.placed.repeated)} lines of slice {where['slice']} came twice; the last one was used",
+                score=len(frame.placed.repeated),
+                unit="lines",
+                evidence={**where, "lines": self._steps(frame.placed.repeated)},
+            )
+
+    def _missing(self, frame: _Open, missing: NDArray[np.intp], reason: str) -> Iterator[Flag]:
+        """Say which lines (e2, e1) never came, where that is more than the protocol lets pass."""
+        where = _place_of(frame)
         limit = self._context.protocol.limits.get("missing_lines")
         severity = Severity.FAIL if limit is None else limit.judge(len(missing))
-        if len(missing) and severity is not Severity.PASS:
+        if severity is not Severity.PASS:
             yield self._context.flag(
                 "missing_lines",
                 severity,
@@ -239,15 +259,6 @@ class _Desk:
                 score=len(missing),
                 unit="lines",
                 evidence={**where, "lines": self._steps(missing[:, 1].tolist())},
-            )
-        if frame.placed.repeated:
-            yield self._context.flag(
-                "repeated_lines",
-                Severity.WARN,
-                f"{len(frame.placed.repeated)} lines of slice {where['slice']} came twice; the last one was used",
-                score=len(frame.placed.repeated),
-                unit="lines",
-                evidence={**where, "lines": self._steps(frame.placed.repeated)},
             )
 
     def _steps(self, rows: list[int]) -> list[int]:
@@ -270,6 +281,10 @@ class _Desk:
                 evidence={"line": step},
             )
         self._strays += len(headers)
+
+
+def _place_of(frame: _Open) -> dict[str, int]:
+    return {name: int(frame.header["idx"][name]) for name in ("slice", "contrast", "repetition")}
 
 
 def _key(header: Record) -> Key:

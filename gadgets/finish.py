@@ -58,6 +58,7 @@ class _Series:
     window: float
     pixels: Pixels
     count: int = 0
+    noise: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None  # of the last image: as it came, and scaled
 
     @classmethod
     def of(cls, number: int, image: NDArray[np.complex64], pixels: Pixels) -> "_Series":
@@ -81,8 +82,11 @@ class _Series:
             "Scanside.LatencyMs": f"{latency_ms:.3f}",
             "Scanside.Flags": [f"{flag.severity.value} {flag.code}" for flag in flags] or "none",
         }
-        noise = None if made.noise_std is None else _noise(made.noise_std, values.shape[-2:], context) * self.scale
-        return Image(header, values, meta, flags, made.arrived_ns, noise)
+        if made.noise_std is None:
+            return Image(header, values, meta, flags, made.arrived_ns)
+        if self.noise is None or self.noise[0] is not made.noise_std:
+            self.noise = made.noise_std, _noise(made.noise_std, values.shape[-2:], context) * np.float32(self.scale)
+        return Image(header, values, meta, flags, made.arrived_ns, self.noise[1])
 
     def _values(self, image: NDArray[np.complex64]) -> tuple[NDArray[np.generic], int]:
         if self.pixels == "complex64":
@@ -91,9 +95,11 @@ class _Series:
         magnitude *= np.float32(self.scale)
         if self.pixels == "float32":
             return magnitude[None], 0
-        clipped = int(np.count_nonzero(magnitude > CLIP)) if magnitude.max() > CLIP else 0
-        np.minimum(np.rint(magnitude, out=magnitude), CLIP, out=magnitude)
-        return magnitude.astype(np.uint16)[None], clipped
+        clipped = 0
+        if magnitude.max() > CLIP:
+            clipped = int(np.count_nonzero(magnitude > CLIP))
+            np.minimum(magnitude, CLIP, out=magnitude)
+        return np.rint(magnitude, out=magnitude).astype(np.uint16)[None], clipped
 
 
 def _resized(image: NDArray[np.complex64], context: Context) -> NDArray[np.complex64]:

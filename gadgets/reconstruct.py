@@ -33,15 +33,15 @@ def reconstruct(context: Context, method: Method = "auto", partial_fourier: Part
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         learning: dict[int, Future[object]] = {}
-        whitened = False
+        noise = _Noise()
         for message in messages:
             if isinstance(message, Calibrated):
                 learning[message.slice] = message.result
             elif isinstance(message, Frame):
                 slice_ = int(message.header["idx"]["slice"])
-                yield _reconstruction(message, learning.get(slice_), whitened, context, (method, partial_fourier))
+                yield _reconstruction(message, learning.get(slice_), noise, context, (method, partial_fourier))
             else:
-                whitened = whitened or (isinstance(message, NoiseScan) and message.whitened)
+                noise.whitened = noise.whitened or (isinstance(message, NoiseScan) and message.whitened)
                 yield message
 
     return node
@@ -50,7 +50,7 @@ def reconstruct(context: Context, method: Method = "auto", partial_fourier: Part
 def _reconstruction(
     frame: Frame,
     learning: Future[object] | None,
-    whitened: bool,  # noqa: FBT001
+    noise: "_Noise",
     context: Context,
     how: tuple[Method, PartialFourier],
 ) -> Reconstruction:
@@ -65,7 +65,7 @@ def _reconstruction(
         frame.header,
         frame.arrived_ns,
         made.engine,
-        _noise_std(made, frame, whitened),
+        noise.std(made, frame),
         _details(frame, calibration),
         flags,
     )
@@ -115,11 +115,20 @@ def _fallback(context: Context, frame: Frame, engine: str, reason: str) -> Flag:
     )
 
 
-def _noise_std(made: Made, frame: Frame, whitened: bool) -> NDArray[np.float32] | None:  # noqa: FBT001
-    """Expected noise of the real part of every pixel; None where noise is not known in absolute units."""
-    if made.noise_std is None or not whitened:
-        return None
-    return made.noise_std * np.float32((0.5 / frame.averages) ** 0.5)
+class _Noise:
+    """Expected noise of the real part of every pixel; the same map again for frames that were made alike."""
+
+    def __init__(self) -> None:
+        self.whitened = False
+        self._last: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+
+    def std(self, made: Made, frame: Frame) -> NDArray[np.float32] | None:
+        """None where noise is not known in absolute units."""
+        if made.noise_std is None or not self.whitened:
+            return None
+        if self._last is None or self._last[0] is not made.noise_std:
+            self._last = made.noise_std, made.noise_std * np.float32((0.5 / frame.averages) ** 0.5)
+        return self._last[1]
 
 
 def _details(frame: Frame, calibration: Calibration | None) -> dict[str, str]:
