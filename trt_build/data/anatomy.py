@@ -20,8 +20,11 @@ REGION_SETS: Final = 3  # random sets of brain regions that get signals of their
 PLANES: Final = (((0, -1, 0), (-1, 0, 0)), ((0, 0, -1), (-1, 0, 0)), ((0, 0, -1), (0, -1, 0)))
 
 
-def head_scene(head: Head, grid: Grid, chance: np.random.Generator) -> Scene:
-    """Cut a random slice through a head; each scan of it has another contrast, bias field and grain."""
+def head_scene(head: Head, grid: Grid, chance: np.random.Generator, natural: float = 0.0) -> Scene:
+    """Cut a random slice through a head; each scan of it has another contrast, bias field and grain.
+
+    A share `natural` of scans keeps the contrast of the volume.
+    """
     at = _voxels(head, grid, chance)
     t1 = ndimage.map_coordinates(head.t1, at, order=3, prefilter=False, output=np.float32) / SCALE
     fine = enlarge(t1, grid.shape)
@@ -33,6 +36,8 @@ def head_scene(head: Head, grid: Grid, chance: np.random.Generator) -> Scene:
     lines = vessels(chance, grid) * groups[0] * (chance.random() < 0.6)
 
     def scan(draw: np.random.Generator) -> NDArray[np.float32]:
+        if draw.random() < natural:
+            return fine.clip(0)
         inner, outer = tissue_curves(draw, head.levels)
         around = outer[step]
         image = around + groups[0] * (inner[step] - around)

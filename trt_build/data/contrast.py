@@ -61,11 +61,11 @@ def tissue_curves(chance: np.random.Generator, levels: tuple[float, float, float
     """Curves of one random scan: for brain, with CSF, grey and white matter at T1 `levels`, and for what is round it.
 
     Between the levels a curve is a stair with random sharpness: it makes crisp borders of volumes of 2 mm voxels. One
-    scan in three keeps the T1 contrast as it is.
+    scan in five keeps the T1 contrast, but for the stair.
     """
     csf, grey, white = levels
     outer = np.array([0.0, 0.12, 0.45 * white / 0.6, 0.95])
-    if chance.random() < 0.3:
+    if chance.random() < 0.2:
         inner_values, outer_values = np.array([0.0, csf, grey, white]), outer
     else:
         signal = tissue_signals(chance)

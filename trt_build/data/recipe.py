@@ -19,6 +19,9 @@ class Recipe:
     supervision: Supervision = "supervised"
     heads: float = 0.55  # share of setups; the rest of phantoms and heads are textures
     phantoms: float = 0.35
+    natural: float = 0.15  # share of images of heads that keep the contrast of the volume
+    grids: float = 0.5  # share of setups with equispaced lines and calibration lines among them
+    randoms: float = 0.3  # share with random lines; the others have a grid, calibration lines came before
     fov_mm: tuple[float, float] = (205.0, 265.0)
     resolution_mm: tuple[float, float] = (0.75, 1.6)
     lines: tuple[int, int] = (96, 288)
@@ -29,13 +32,17 @@ class Recipe:
     virtual_coils: int = 16  # more loops than that are compressed
     snr: tuple[float, float] = (5.0, 60.0)
     espirit: float = 0.7  # share of setups; the others have Walsh's maps
+    with_kspace: bool = False  # keep the acquired lines of all coils in the setup, for networks that want them
     withheld: float = 0.3  # share of setups with a few lines left out of a mask, as the trust figure leaves them out
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or self.regularisation <= 0 or not 0 <= self.heads + self.phantoms <= 1:
+        if self.frames < 1 or self.regularisation <= 0:
             raise DataError(
-                f"recipe: got frames {self.frames}, regularisation {self.regularisation}, shares {self.heads} and "
-                f"{self.phantoms}; wanted one frame or more, a positive number, and shares of at most 1 together"
+                f"recipe: got frames {self.frames} and regularisation {self.regularisation}, "
+                f"wanted one frame or more and a positive number"
             )
+        for shares in ((self.heads, self.phantoms), (self.grids, self.randoms)):
+            if min(shares) < 0 or sum(shares) > 1:
+                raise DataError(f"recipe: got shares {shares}, wanted none below 0 and at most 1 together")
         if any(columns % 8 or columns < 8 for columns in self.strip) or self.strip[0] > self.strip[1]:
             raise DataError(f"recipe: got strips of {self.strip} columns, wanted two multiples of 8, smaller one first")

@@ -12,8 +12,7 @@ __all__ = ["Kind", "Sampling", "draw_kind", "draw_sampling", "equispaced_lines",
 
 Kind: TypeAlias = Literal["grid", "random", "blocks"]
 Mask: TypeAlias = NDArray[np.bool_]
-# Share of kinds: a grid or random lines with calibration lines among them; a grid whose calibration lines came before.
-SHARES: Final[dict[Kind, float]] = {"grid": 0.5, "random": 0.3, "blocks": 0.2}
+KINDS: Final[tuple[Kind, ...]] = ("grid", "random", "blocks")
 WEIGHTS: Final = {2: 0.08, 3: 0.14, 4: 0.22, 5: 0.12, 6: 0.16, 7: 0.08, 8: 0.20}  # of accelerations
 
 
@@ -29,8 +28,8 @@ class Sampling:
 
 def draw_kind(chance: np.random.Generator, recipe: Recipe, coils: int) -> tuple[Kind, int]:
     """Kind and acceleration of a scan; no grid is coarser than the array has coils."""
-    kinds = list(SHARES)
-    kind = kinds[chance.choice(len(kinds), p=list(SHARES.values()))]
+    drawn = chance.random()
+    kind = KINDS[0 if drawn < recipe.grids else 1 if drawn < recipe.grids + recipe.randoms else 2]
     low, high = recipe.acceleration
     possible = [n for n in WEIGHTS if low <= n <= min(high, coils)] or [max(2, int(low))]
     weights = np.array([WEIGHTS.get(n, 1.0) for n in possible])
@@ -39,7 +38,7 @@ def draw_kind(chance: np.random.Generator, recipe: Recipe, coils: int) -> tuple[
 
 def draw_sampling(chance: np.random.Generator, recipe: Recipe, kind: Kind, acceleration: int, lines: int) -> Sampling:
     """Mask of a kind, with its calibration lines; now and then a few lines are withheld, as for the trust figure."""
-    count = min(int(chance.integers(recipe.calibration[0], recipe.calibration[1] + 1)), lines // 2)
+    count = min(int(chance.integers(recipe.calibration[0], recipe.calibration[1] + 1)), lines // 6)
     first = lines // 2 - count // 2
     calibration = slice(first, first + count)
     if kind == "random":

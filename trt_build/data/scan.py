@@ -60,7 +60,7 @@ def draw_scan(source: Source | None, recipe: Recipe, chance: np.random.Generator
     what = _object(source, recipe, chance)
     grid = _grid(chance, recipe, lcm(8, acceleration) if kind == "blocks" else 1, what)
     sampling = draw_sampling(chance, recipe, kind, acceleration, grid.lines)
-    scene = _scene(what, source, grid, chance)
+    scene = _scene(what, source, grid, recipe, chance)
     coils = random_coils(chance, grid, count)
     power = rss(coils)
     first, snr = _image(scene, grid, power, recipe, chance, slice(None))
@@ -96,9 +96,10 @@ def _grid(chance: np.random.Generator, recipe: Recipe, multiple: int, what: str)
     return Grid(lines, width, (fov_mm / lines, along_mm), fine)
 
 
-def _scene(what: str, source: Source | None, grid: Grid, chance: np.random.Generator) -> Scene:
+def _scene(what: str, source: Source | None, grid: Grid, recipe: Recipe, chance: np.random.Generator) -> Scene:
     if what == "head" and source is not None:
-        return head_scene(source.head(int(chance.integers(len(source.subjects)))), grid, chance)
+        number = int(chance.integers(len(source.subjects)))
+        return head_scene(source.head(number), grid, chance, recipe.natural)
     return phantom_scene(grid, chance) if what == "phantom" else texture_scene(grid, chance)
 
 

@@ -41,7 +41,9 @@ class Setup:
     target: NDArray[np.float32]  # (frame, 2, row, column)
     inside: NDArray[np.float32]  # (row, column) 1 where the object is
     facts: Mapping[str, str | float | int]
+    acquired: NDArray[np.bool_]  # (line,) of the whole matrix, calibration lines before the scan left out
     loss: LossLines | None = None  # with supervision "ssdu"
+    lines: NDArray[np.complex64] | None = None  # (frame, coil, line, column) in hybrid space, with_kspace
 
 
 def make_setup(source: Source | None, recipe: Recipe, seed: int, index: int) -> Setup:
@@ -73,7 +75,9 @@ def setup_of(scan: Scan, recipe: Recipe, chance: np.random.Generator, region: tu
     assert made is not None  # noqa: S101
     normal = np.empty((recipe.frames, 2, *box.padded), np.float32)
     target = np.empty_like(normal)
-    kept, snrs = [], []
+    kept: list[NDArray[np.complex64]] = []
+    lines: list[NDArray[np.complex64]] = []
+    snrs: list[float] = []
     coils = scan.coils[:, :, columns]
     for frame in range(recipe.frames):
         image, snr = (scan.first[:, columns], scan.first_snr) if frame == 0 else scan.image(chance, recipe, columns)
@@ -82,6 +86,8 @@ def setup_of(scan: Scan, recipe: Recipe, chance: np.random.Generator, region: tu
         if lost is not None:
             kept.append(hybrid[:, lost])
             hybrid[:, lost] = 0
+        if recipe.with_kspace:
+            lines.append(hybrid)
         normal[frame] = normal_image(box, hybrid)[0]
         target[frame] = _combined(box, received, recipe, chance)
         snrs.append(snr)
@@ -98,7 +104,8 @@ def setup_of(scan: Scan, recipe: Recipe, chance: np.random.Generator, region: tu
         "snr": " ".join(f"{snr:.0f}" for snr in snrs),
     }
     loss = None if lost is None else _loss_lines(box, lost, np.stack(kept))
-    return Setup(made.inverse, normal, target, box.inside.astype(np.float32), facts, loss)
+    inside, whole = box.inside.astype(np.float32), np.stack(lines) if lines else None
+    return Setup(made.inverse, normal, target, inside, facts, given, loss, whole)
 
 
 def _acquire(received: NDArray[np.complex64], acquired: Mask, chance: np.random.Generator) -> NDArray[np.complex64]:
