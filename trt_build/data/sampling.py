@@ -31,7 +31,7 @@ def draw_kind(chance: np.random.Generator, recipe: Recipe, coils: int) -> tuple[
     drawn = chance.random()
     kind = KINDS[0 if drawn < recipe.grids else 1 if drawn < recipe.grids + recipe.randoms else 2]
     low, high = recipe.acceleration
-    possible = [n for n in WEIGHTS if low <= n <= min(high, coils)] or [max(2, int(low))]
+    possible = [n for n in WEIGHTS if low <= n <= min(high, coils)] or [max(1, int(low))]
     weights = np.array([WEIGHTS.get(n, 1.0) for n in possible])
     return kind, int(chance.choice(possible, p=weights / weights.sum()))
 
