@@ -16,7 +16,7 @@ from trt_build.data.sampling import split_lines
 from trt_build.data.scan import Scan, draw_scan, noise, strip
 from trt_build.data.volumes import Source
 
-__all__ = ["LossLines", "Setup", "make_setup", "setup_of"]
+__all__ = ["CoilLines", "LossLines", "Setup", "make_setup", "setup_of"]
 
 TRIES: Final = 8  # a slice may miss the head; then the next one is drawn
 Mask = NDArray[np.bool_]
@@ -33,6 +33,16 @@ class LossLines:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class CoilLines:
+    """What a network is handed that works on coils: the same samples in hybrid space, before any maps."""
+
+    lines: NDArray[np.complex64]  # (frame, coil, line, column), zero where nothing was acquired
+    calibration: NDArray[np.complex64]  # (coil, calibration line, column)
+    first_line: int  # row of k-space of the first calibration line
+    first_row: int  # of the image (line, column) that the planes begin with
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Setup:
     """Frames of one strip that share coils, mask and inverse; everything in units of the whitened noise."""
 
@@ -43,7 +53,7 @@ class Setup:
     facts: Mapping[str, str | float | int]
     acquired: NDArray[np.bool_]  # (line,) of the whole matrix, calibration lines before the scan left out
     loss: LossLines | None = None  # with supervision "ssdu"
-    lines: NDArray[np.complex64] | None = None  # (frame, coil, line, column) in hybrid space, with_kspace
+    coils: CoilLines | None = None  # with_kspace
 
 
 def make_setup(source: Source | None, recipe: Recipe, seed: int, index: int) -> Setup:
@@ -104,8 +114,14 @@ def setup_of(scan: Scan, recipe: Recipe, chance: np.random.Generator, region: tu
         "snr": " ".join(f"{snr:.0f}" for snr in snrs),
     }
     loss = None if lost is None else _loss_lines(box, lost, np.stack(kept))
-    inside, whole = box.inside.astype(np.float32), np.stack(lines) if lines else None
+    inside, whole = box.inside.astype(np.float32), _coil_lines(scan, box, columns, lines) if lines else None
     return Setup(made.inverse, normal, target, inside, facts, given, loss, whole)
+
+
+def _coil_lines(scan: Scan, box: NetworkBox, columns: slice, lines: list[NDArray[np.complex64]]) -> CoilLines:
+    learned = scan.calibration
+    calibration = np.ascontiguousarray(learned.lines[:, :, columns])
+    return CoilLines(np.stack(lines), calibration, learned.first_line, int(box.columns_problem.rows[0]))
 
 
 def _acquire(received: NDArray[np.complex64], acquired: Mask, chance: np.random.Generator) -> NDArray[np.complex64]:
