@@ -65,9 +65,7 @@ class _Desk:
         self._regularisation = regularisation
         self._grappa = grappa
         self._inverse_bytes = 0
-        limits = context.scan.encodings[0].limits
-        again = (limits.get(name) for name in ("repetition", "phase", "set", "contrast"))
-        self._series = any(limit is not None and limit.maximum > limit.minimum for limit in again)
+        self._series = context.scan.encodings[0].repeats
 
     def begin(self, slice_: int, reference: Reference) -> Calibrated:
         """Start to learn; what is learned is kept for scans that depend on this one."""

@@ -45,6 +45,9 @@ Folders = Annotated[
     list[Path] | None,
     typer.Option("--protocols", metavar="DIR", help="Folder of your own scan protocols (*.toml); may be repeated."),
 ]
+Unsigned = Annotated[
+    bool, typer.Option("--allow-unsigned", help="Run networks that are not signed by a key that this machine trusts.")
+]
 Keys = Annotated[Path | None, typer.Option("--bus-keys", metavar="DIR", help="CURVE keys made by `scanside keys DIR`.")]
 Host = Annotated[str, typer.Option(help="Address of the MRD port; 0.0.0.0 lets other machines in.")]
 Port = Annotated[int, typer.Option(min=0, max=65535, help="MRD port; 0 takes a free one.")]
@@ -85,6 +88,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
         Path | None, typer.Option(metavar="FILE", help="Write the log here too, as JSON lines.")
     ] = None,
     peer: Annotated[Peer, typer.Option(help="Who connects; auto tells them apart by their config.")] = Peer.AUTO,
+    allow_unsigned: Unsigned = False,  # noqa: FBT002
 ) -> None:
     """Wait for scanners and turn their raw data into images and flags, until Ctrl-C.
 
@@ -112,6 +116,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
             metrics_port=metrics_port,
             log_file=log_file,
             peer=peer.value,
+            allow_unsigned=allow_unsigned,
         )
         try:
             run(options)
@@ -128,6 +133,7 @@ def check(
         ),
     ] = None,
     protocols: Folders = None,
+    allow_unsigned: Unsigned = False,  # noqa: FBT002
 ) -> None:
     """Explain the chain that a scan protocol makes, or list everything that is wrong with it (exit code 1).
 
@@ -140,7 +146,7 @@ def check(
         from protocols.scan_protocol import names
 
         folders = tuple(protocols or ())
-        found = [examine(one, folders) for one in what or names(folders)]
+        found = [examine(one, folders, allow_unsigned=allow_unsigned) for one in what or names(folders)]
     typer.echo("\n".join(line for lines, _ in found for line in lines))
     wrong = [str(problem) for _, problems in found for problem in problems]
     if wrong:

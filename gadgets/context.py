@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from gadgets.lend import Lender
 from protocols.channel import Channel
 from protocols.events import Flag, Severity
 from protocols.messages import Message, NoiseScan
@@ -64,6 +65,7 @@ class Context:
     tell: Callable[[Message], None] = lambda _message: None  # sends an opinion, from any thread
     cancelled: Callable[[], bool] = lambda: False  # whether the connection has ended, for long work in a worker
     took: Callable[[str, float], None] = lambda _stage, _ms: None  # told what a stage took
+    lender: Lender = field(default_factory=Lender)  # networks, shared by all connections
 
     def flag(self, code: str, severity: Severity, message: str, **more: object) -> Flag:
         """Make a flag of this connection, with its limit's id where the scan protocol has one."""

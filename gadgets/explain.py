@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from engines.errors import ModelError
 from gadgets.recipe import explain, problems
 from protocols.problems import Problem, ProtocolError
 from protocols.scan_protocol import ScanProtocol, find, load
@@ -10,7 +11,9 @@ from protocols.scan_protocol import ScanProtocol, find, load
 __all__ = ["examine"]
 
 
-def examine(what: str, folders: tuple[Path, ...] = ()) -> tuple[list[str], list[Problem]]:
+def examine(
+    what: str, folders: tuple[Path, ...] = (), *, allow_unsigned: bool = False
+) -> tuple[list[str], list[Problem]]:
     """Explain the scan protocol of that file or name, line by line, and list what is wrong with it."""
     try:
         is_file = what.endswith(".toml") or Path(what).is_file()
@@ -24,7 +27,7 @@ def examine(what: str, folders: tuple[Path, ...] = ()) -> tuple[list[str], list[
         for key, limit in protocol.limits.items()
         if limit.expired()
     ]
-    wrong = [*problems(protocol), *expired]
+    wrong = [*(problems(protocol) or _unusable(protocol, allow_unsigned=allow_unsigned)), *expired]
     return ([] if wrong else list(_explained(protocol))), wrong
 
 
@@ -38,8 +41,22 @@ def _explained(protocol: ScanProtocol) -> Iterator[str]:
         yield f"  {'limits  ' if number == 0 else '        '}  {key} {limit}"
     if protocol.deadlines:
         yield "  deadlines " + ", ".join(f"{stage} {ms:g} ms" for stage, ms in protocol.deadlines.items())
-    engines = protocol.engines
-    models = "".join(f", {node}: {model}" for node, model in engines.models.items())
-    yield f"  engines   {' or '.join(engines.backends)}{models} (unusable: {engines.on_unusable})"
+    for model in protocol.engines.models.values():
+        engines = protocol.engines
+        backends = " or ".join(engines.backends)
+        yield f"  network   {model} on {backends}, emits {engines.emit} (unusable: {engines.on_unusable})"
     if protocol.simulate is not None:
         yield f"  simulated by: scanside-sim scan {protocol.name}"
+
+
+def _unusable(protocol: ScanProtocol, *, allow_unsigned: bool) -> list[Problem]:
+    """What is wrong with the model folders themselves: damaged, altered, unsigned."""
+    from engines.model import load_model
+
+    wrong = []
+    for node, name in protocol.engines.models.items():
+        try:
+            load_model(name, allow_unsigned=allow_unsigned)
+        except ModelError as error:
+            wrong.append(Problem(protocol.where, f"engines.models.{node}", str(error)))
+    return wrong

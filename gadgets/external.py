@@ -2,12 +2,14 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import structlog
 
 from gadgets.choose import Choice
 from gadgets.context import Memory
+from gadgets.lend import Lender
 from gadgets.session import Session, Surroundings
 from protocols.events import Event
 from protocols.logs import configure
@@ -25,13 +27,17 @@ def scanside(connection: Any) -> None:
     is no bus in this mode: flags are in the images' meta and in the log.
     """
     configure(None)
-    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="worker") as workers:
+    with (
+        closing(Lender()) as lender,
+        ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="worker") as workers,
+    ):
         around = Surroundings(
             choice=Choice.of(),
             answer=lambda key: f"Unknown query '{key}'",
             publish=_note,
             workers=workers,
             memory=Memory(),
+            lender=lender,
         )
         session = Session(connection.socket.socket, f"gadgetron-{os.getpid()}", around)
         session.take_over(_text(connection.raw_bytes.config), _text(connection.raw_bytes.header))

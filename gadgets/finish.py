@@ -26,12 +26,13 @@ def finish(context: Context, pixels: Pixels = "uint16") -> Node:
     """Crop and interpolate to the recon matrix, scale, and write header and meta for MRD consoles.
 
     All images of a series (same contrast, set and matrix) share one scale, taken from its first image: uint16 puts the
-    99.9th percentile at 2048, float32 and complex64 keep the reconstruction's own units. Rows run along phase_dir,
-    columns along read_dir, position is the centre of the slice: LPS mm.
+    99.9th percentile at 2048, float32 and complex64 keep the reconstruction's own units. Network images that accompany
+    a series are a series of their own with the same scale. Rows run along phase_dir, columns along read_dir, position
+    is the centre of the slice: LPS mm.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        series: dict[tuple[int, ...], _Series] = {}
+        series: dict[tuple[object, ...], _Series] = {}
         for message in messages:
             if not isinstance(message, Reconstruction):
                 yield message
@@ -39,9 +40,11 @@ def finish(context: Context, pixels: Pixels = "uint16") -> Node:
             started = time.perf_counter()
             image = _resized(message.pixels, context)
             idx = message.header["idx"]
-            key = (int(idx["contrast"]), int(idx["set"]), *image.shape)
+            kind = (int(idx["contrast"]), int(idx["set"]), *image.shape)
+            key = (message.series, *kind)
             if key not in series:
-                series[key] = _Series.of(len(series) + 1, image, pixels)
+                like = series.get(("", *kind)) if message.series == "network" else None
+                series[key] = _Series.of(len(series) + 1, image, pixels, message.series, like)
             made = series[key].image(message, image, context)
             context.took("finish", (time.perf_counter() - started) * 1e3)
             yield made
@@ -57,14 +60,19 @@ class _Series:
     scale: float
     window: float
     pixels: Pixels
+    name: str = ""  # what it accompanies the scan's own images with
     count: int = 0
     noise: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None  # of the last image: as it came, and scaled
 
     @classmethod
-    def of(cls, number: int, image: NDArray[np.complex64], pixels: Pixels) -> "_Series":
+    def of(
+        cls, number: int, image: NDArray[np.complex64], pixels: Pixels, name: str = "", like: "_Series | None" = None
+    ) -> "_Series":
+        if like is not None:
+            return cls(number, like.scale, like.window, pixels, name)
         bright = float(np.percentile(np.abs(image), 99.9)) or 1.0
         scale = BRIGHTEST / bright if pixels == "uint16" else 1.0
-        return cls(number, scale, bright * scale, pixels)
+        return cls(number, scale, bright * scale, pixels, name)
 
     def image(self, made: Reconstruction, image: NDArray[np.complex64], context: Context) -> Image:
         self.count += 1
@@ -147,7 +155,8 @@ def _meta(context: Context, series: _Series, header: Record) -> Meta:
     """Everything a FIRE, OpenRecon or Gadgetron console may look for, under both names where there are two."""
     scan, protocol = context.scan, context.protocol
     comment = "Scanside: not for diagnosis"
-    history = ["Scanside", protocol.name]
+    history = ["Scanside", protocol.name, *([series.name] if series.name else [])]
+    description = f"Scanside {series.name}".strip()
     window = {"Center": f"{series.window / 2:.6g}", "Width": f"{series.window:.6g}"}
     contrast = int(header["contrast"])
     meta: dict[str, str | list[str]] = {
@@ -155,9 +164,9 @@ def _meta(context: Context, series: _Series, header: Record) -> Meta:
         "GADGETRON_DataRole": "Image",
         "ImageProcessingHistory": history,
         "GADGETRON_ImageProcessingHistory": history,
-        "SequenceDescriptionAdditional": "Scanside",
-        "SeriesDescriptionAdditional": "Scanside",
-        "GADGETRON_SeqDescription": "Scanside",
+        "SequenceDescriptionAdditional": description,
+        "SeriesDescriptionAdditional": description,
+        "GADGETRON_SeqDescription": description,
         "ImageComments": comment,
         "ImageComment": comment,
         "GADGETRON_ImageComment": comment,

@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError, create_model
 from pydantic.config import ConfigDict
 
+from engines.errors import ModelError
 from gadgets.accumulate import accumulate
 from gadgets.archive import archive
 from gadgets.calibrate import calibrate
@@ -17,6 +18,7 @@ from gadgets.compress_lines import compress_lines
 from gadgets.context import Context
 from gadgets.finish import finish
 from gadgets.inspect_raw import inspect
+from gadgets.network import network
 from gadgets.oversampling import oversampling
 from gadgets.quality import quality
 from gadgets.reconstruct import reconstruct
@@ -52,6 +54,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "compress": Place(compress, 1),
         "calibrate": Place(calibrate, 1),
         "reconstruct": Place(reconstruct, 1),
+        "network": Place(network, 1),
         "finish": Place(finish, 1),
         "quality": Place(quality, 2),
     }
@@ -79,7 +82,11 @@ def build(context: Context) -> Node:
 
 def problems(protocol: ScanProtocol) -> list[Problem]:
     """Everything that is wrong with a protocol's chain, each with file, key, got and wanted."""
-    return list(_wrong_names(protocol)) or [*_wrong_order(protocol), *_wrong_parameters(protocol)]
+    return list(_wrong_names(protocol)) or [
+        *_wrong_order(protocol),
+        *_wrong_parameters(protocol),
+        *_wrong_networks(protocol),
+    ]
 
 
 def explain(protocol: ScanProtocol) -> list[str]:
@@ -117,6 +124,30 @@ def _wrong_parameters(protocol: ScanProtocol) -> Iterator[Problem]:
         except ValidationError as error:
             for detail in error.errors():
                 yield _problem(protocol.where, name, detail)
+
+
+def _wrong_networks(protocol: ScanProtocol) -> Iterator[Problem]:
+    """What [engines] and [deadlines] must say for a network, and what they say without one."""
+    models, used = protocol.engines.models, "network" in protocol.chain.order
+    if not models and not used:
+        return
+    from engines.model import find_model, shipped
+
+    for node, name in models.items():
+        if node != "network" or not used:
+            what = f"no node of this name borrows a network here. {nearest(node, ['network'] if used else [])}"
+            yield Problem(protocol.where, f"engines.models.{node}", what)
+            continue
+        try:
+            find_model(name)
+        except ModelError as error:
+            yield Problem(protocol.where, "engines.models.network", str(error))
+    if used and "network" not in models:
+        what = f"missing: 'network' is in chain.order and needs a model. Known: {', '.join(shipped()) or 'none'}"
+        yield Problem(protocol.where, "engines.models.network", what)
+    if used and protocol.engines.emit == "network" and "network" not in protocol.deadlines:
+        what = 'missing: with emit = "network" the linear image leaves when it has passed, in ms after the last readout'
+        yield Problem(protocol.where, "deadlines.network", what)
 
 
 def _problem(where: str, name: str, detail: Mapping[str, Any]) -> Problem:

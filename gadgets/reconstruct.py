@@ -37,6 +37,7 @@ def reconstruct(context: Context, method: Method = "auto", partial_fourier: Part
         for message in messages:
             if isinstance(message, Calibrated):
                 learning[message.slice] = message.result
+                yield message
             elif isinstance(message, Frame):
                 slice_ = int(message.header["idx"]["slice"])
                 yield _reconstruction(message, learning.get(slice_), noise, context, (method, partial_fourier))
@@ -68,6 +69,8 @@ def _reconstruction(
         noise.std(made, frame),
         _details(frame, calibration),
         flags,
+        source=frame,
+        learned=calibration,
     )
 
 

@@ -22,6 +22,7 @@ from engines.warm import warm
 from gadgets.awake import awake
 from gadgets.choose import Choice
 from gadgets.context import Memory
+from gadgets.lend import Lender
 from gadgets.session import Session, Surroundings
 from protocols.bus import Answers, Publisher
 from protocols.encode import encode
@@ -55,6 +56,7 @@ class ServeOptions:
     metrics_port: int | None = None
     log_file: Path | None = None
     peer: str = "auto"
+    allow_unsigned: bool = False  # run networks that nobody whom we know has signed
 
 
 def serve(options: ServeOptions) -> None:
@@ -120,6 +122,7 @@ class Server:
             publish=publisher.publish,
             workers=workers,
             memory=Memory(),
+            lender=Lender(allow_unsigned=options.allow_unsigned),
             archive=options.archive,
             peer=options.peer,
         )
@@ -138,6 +141,9 @@ class Server:
         for thread in self._threads:
             thread.start()
         self._around.workers.submit(warm)
+        for protocol in self._choice.known:
+            if "network" in protocol.chain.order:
+                self.lender.borrow(protocol.engines.models["network"], protocol.engines.backends)
 
     def stop(self) -> None:
         """End every connection and wait for every thread."""
@@ -153,6 +159,12 @@ class Server:
             session.stop()
         for thread in (*sessions.values(), *self._threads):
             thread.join()
+        self.lender.close()
+
+    @property
+    def lender(self) -> Lender:
+        """The networks that all clients share."""
+        return self._around.lender
 
     @property
     def connections(self) -> int:
@@ -173,6 +185,7 @@ class Server:
             connections=self.connections,
             uptime_s=round(time.monotonic() - self._begun, 3),
             resident_mib=_resident_mib(),
+            engines=self.lender.engines(),
         )
 
     def _accept(self) -> None:

@@ -19,6 +19,7 @@ import structlog
 
 from gadgets.choose import Choice
 from gadgets.context import Context, Memory
+from gadgets.lend import Lender
 from gadgets.meter import Meter
 from gadgets.recipe import build
 from protocols import session as rules
@@ -67,6 +68,7 @@ class Surroundings:
     publish: Callable[[Event], None]
     workers: ThreadPoolExecutor
     memory: Memory
+    lender: Lender
     archive: Path | None = None
     greeting_s: float = 30.0  # config and header must come within it
     peer: str = "auto"  # auto | scanner | gadgetron
@@ -157,6 +159,7 @@ class Session:
             tell=lambda message: self._tell_later(message, setting.protocol),
             cancelled=lambda: self._over,
             took=lambda stage, ms: self._took(stage, ms, setting.protocol),
+            lender=self._around.lender,
         )
         log.info("scan", session=self.name, protocol=setting.protocol.name, measurement=setting.scan.measurement_id)
         begun = [] if first is None else [first]

@@ -32,6 +32,16 @@ class Channel(Generic[T]):
         with self._changed:
             return len(self._items) < self._depth and self._add(item)
 
+    def take(self, timeout_s: float | None = None) -> T | None:
+        """Wait for an item and take it; None when none comes in time, or none will come any more."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._items) or self._closed or self._abandoned, timeout_s)
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
     def _add(self, item: T) -> bool:
         if self._abandoned:
             return False

@@ -87,6 +87,9 @@ class Health(_Event):
     connections: int = 0
     uptime_s: float = 0.0
     resident_mib: float = 0.0
+    engines: Annotated[dict[str, str], Field(description="model -> what runs it, or why nothing does")] = Field(
+        default_factory=dict
+    )
 
 
 class Prescription(_Event):

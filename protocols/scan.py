@@ -31,6 +31,12 @@ class Encoding:
     acceleration: tuple[int, int] = (1, 1)  # along encode step 1 and 2
     calibration_mode: str = ""  # lower case: embedded, interleaved, separate, external, other or ""
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a slice is seen more than once."""
+        again = (self.limits.get(name) for name in ("repetition", "phase", "set", "contrast"))
+        return any(limit is not None and limit.maximum > limit.minimum for limit in again)
+
 
 @dataclass(frozen=True, slots=True)
 class Scan:

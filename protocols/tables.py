@@ -56,11 +56,17 @@ class Chain(_Table):
 class Engines(_Table):
     """The [engines] table: networks by the name of the node that borrows them, and what may run them."""
 
-    models: Annotated[Mapping[str, str], Field(description="node = 'model name'")] = Field(default_factory=dict)
+    models: Annotated[Mapping[str, str], Field(description="node = 'model name', or a folder")] = Field(
+        default_factory=dict
+    )
     backends: Annotated[
-        tuple[Literal["linear", "onnxruntime", "openvino", "tensorrt"], ...],
-        Field(min_length=1, description="allowed, the first that is usable is taken"),
-    ] = ("linear",)
+        tuple[Literal["auto", "reference", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx"], ...],
+        Field(min_length=1, description="allowed, the first that is usable is taken; auto takes the fastest"),
+    ] = ("auto",)
+    emit: Annotated[
+        Literal["network", "both"],
+        Field(description="the network image in place of the linear one, or behind it as a series of its own"),
+    ] = "network"
     on_unusable: Annotated[
         Literal["linear", "refuse"], Field(description="no backend or model: the linear image with a flag, or no scan")
     ] = "linear"

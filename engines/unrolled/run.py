@@ -47,6 +47,7 @@ ERROR_SHARES: Final = (50, 95)  # percentiles of the error map that stand on an 
 class Prepared:
     """One slice and mask as the network sees them; what takes long is added when a worker has made it."""
 
+    calibration: Calibration
     box: NetworkBox  # states the lines that the network uses
     acquired: Mask  # (line,) of the frames it is for, withheld lines among them
     withheld: NDArray[np.intp]  # rows of k-space
@@ -92,7 +93,7 @@ def prepare(calibration: Calibration, acquired: Mask, regularisation: float, sha
     """
     withheld = withheld_lines(acquired, share) if share else np.zeros_like(acquired)
     box = network_box(calibration.maps * calibration.inside, acquired & ~withheld, regularisation)
-    return Prepared(box, acquired, np.flatnonzero(withheld))
+    return Prepared(calibration, box, acquired, np.flatnonzero(withheld))
 
 
 def inverse_bytes(prepared: Prepared) -> int:
@@ -102,12 +103,12 @@ def inverse_bytes(prepared: Prepared) -> int:
     return 8 * height * width * (prepared.box.alias + coils * len(prepared.withheld))
 
 
-def make_ready(prepared: Prepared, linear_regularisation: float, cancelled: Callable[[], bool] = never) -> None:
+def make_ready(prepared: Prepared, cancelled: Callable[[], bool] = never) -> None:
     """Make the inverse, then the companion's predictor: half a second each, for a worker."""
     prepared.problem = invert_box(prepared.box, cancelled)
     if len(prepared.withheld) and not cancelled():
-        problem = prepared.box.columns_problem
-        prepared.predictor = prepare_predictor(problem, prepared.withheld, linear_regularisation, cancelled)
+        problem, linear = prepared.box.columns_problem, prepared.calibration.regularisation
+        prepared.predictor = prepare_predictor(problem, prepared.withheld, linear, cancelled)
 
 
 def draw(

@@ -1,0 +1,167 @@
+"""Networks for all connections of a server: each is opened once, warmed up and tested, and runs in its own thread.
+
+A thread of its own because a GPU's context belongs to the thread that made it, and because two frames computed side by
+side on the same processors would both be late.
+"""
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotInTime
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
+
+if TYPE_CHECKING:  # imported where the first network is opened: a server without networks does without them
+    from engines.engine import Engine
+
+    from engines.model import Model
+
+__all__ = ["Lender", "Loan", "Opened"]
+
+PATIENCE_S: Final = 5.0  # an engine that says nothing for so long is given up for this frame
+Tensors = Mapping[str, NDArray[Any]]
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A network that is ready to run, and how it was chosen."""
+
+    model: "Model"
+    whole: "Engine"
+    cascades: "tuple[Engine, ...]"  # empty where the model has none
+    why_not: Mapping[str, str]  # backend that was passed over -> reason
+
+    @property
+    def hidden(self) -> int:
+        """Channels of the state that the cascades hand on."""
+        return int(self.model.graph("cascade_0").inputs["hidden"].shape[1])
+
+    @property
+    def told(self) -> str:
+        """One sentence for people."""
+        card, passed = self.model.card, "; ".join(f"{name}: {why}" for name, why in self.why_not.items())
+        return f"{card.name} {card.version} runs on {self.whole.backend} {self.whole.version}" + (
+            f" (not on {passed})" if passed else ""
+        )
+
+
+class Loan:
+    """One network and the thread that it lives in."""
+
+    def __init__(self, name: str, backends: tuple[str, ...], *, allow_unsigned: bool = False) -> None:
+        self.name = name
+        self._allow_unsigned = allow_unsigned
+        self._stack = ExitStack()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"engine {name}")
+        self._opening: Future[Opened] = self._thread.submit(self._open, backends)
+
+    def state(self) -> Opened | str:
+        """The network, or why it cannot be used now; never waits."""
+        if not self._opening.done():
+            return "is still being opened"
+        error = self._opening.exception()
+        return self._opening.result() if error is None else str(error)
+
+    def wait(self, timeout_s: float) -> Opened | str:
+        """Wait for the network to be opened, within reason."""
+        try:
+            self._opening.exception(timeout_s)
+        except NotInTime:
+            return f"was not opened within {timeout_s:g} s"
+        return self.state()
+
+    def run(self, engine: "Engine", tensors: dict[str, NDArray[Any]]) -> Tensors:
+        """Run one of its graphs; raises EngineError for whatever goes wrong, silence included."""
+        running = self._thread.submit(engine, tensors)
+        try:
+            return running.result(PATIENCE_S)
+        except NotInTime:
+            running.cancel()
+            raise EngineError(f"no answer within {PATIENCE_S:g} s") from None
+        except EngineError:
+            raise
+        except Exception as error:
+            log.exception("an engine failed", model=self.name)
+            raise EngineError(f"{type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        """Free the engine in the thread that opened it; one that does not answer is left behind."""
+        closing = self._thread.submit(self._stack.close)
+        try:
+            closing.result(PATIENCE_S)
+        except NotInTime:
+            log.warning("an engine does not answer; it is left behind", model=self.name)
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    def _open(self, backends: tuple[str, ...]) -> Opened:
+        from engines.model import load_model
+
+        try:
+            model = load_model(self.name, allow_unsigned=self._allow_unsigned)
+            whole, why_not = self._first(model, backends)
+            names = sorted((g for g in model.card.graphs if g.startswith("cascade_")), key=lambda g: int(g[8:]))
+            cascades = tuple(self._enter(model, whole.backend, name) for name in names)
+        except EngineError as error:
+            log.warning("a network cannot be used", model=self.name, reason=str(error))
+            raise
+        except Exception as error:
+            log.exception("a network cannot be used", model=self.name)
+            raise EngineError(f"{type(error).__name__}: {error}") from error
+        opened = Opened(model, whole, cascades, why_not)
+        log.info("engine", model=self.name, hash=model.hash[:12], told=opened.told)
+        return opened
+
+    def _first(self, model: "Model", backends: tuple[str, ...]) -> "tuple[Engine, Mapping[str, str]]":
+        """The first backend that works, and why those before it do not."""
+        why_not: dict[str, str] = {}
+        for backend in backends:
+            try:
+                engine = self._enter(model, backend, "model")
+            except EngineError as error:
+                why_not[backend] = str(error)
+            else:
+                return engine, {**why_not, **engine.why_not}
+        raise EngineError("; ".join(f"{backend}: {why}" for backend, why in why_not.items()))
+
+    def _enter(self, model: "Model", backend: str, graph: str) -> "Engine":
+        from engines.engine import open_engine
+
+        return self._stack.enter_context(open_engine(model, backend, graph=graph))
+
+
+class Lender:
+    """Whoever asks for a network first has it opened, and everybody after that shares it."""
+
+    def __init__(self, *, allow_unsigned: bool = False) -> None:
+        self._allow_unsigned = allow_unsigned
+        self._loans: dict[tuple[str, tuple[str, ...]], Loan] = {}
+        self._lock = threading.Lock()
+
+    def borrow(self, name: str, backends: tuple[str, ...]) -> Loan:
+        """A network by its model's name or folder; begins to open it at once, and does not wait."""
+        with self._lock:
+            if (name, backends) not in self._loans:
+                self._loans[name, backends] = Loan(name, backends, allow_unsigned=self._allow_unsigned)
+            return self._loans[name, backends]
+
+    def engines(self) -> dict[str, str]:
+        """What runs each network, or why nothing does, by model: for Health."""
+        states = {loan.name: loan.state() for loan in self._loans.values()}
+        return {
+            name: state if isinstance(state, str) else f"{state.whole.backend} {state.whole.version}"
+            for name, state in states.items()
+        }
+
+    def close(self) -> None:
+        """Free every engine."""
+        with self._lock:
+            loans, self._loans = list(self._loans.values()), {}
+        for loan in loans:
+            loan.close()

@@ -1,0 +1,105 @@
+"""What stands on a network image, and what is flagged about it or about its absence."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from engines.unrolled.run import NetworkImage
+from engines.unrolled.scope import acceleration_of
+from engines.unrolled.trust import Trust
+from gadgets.context import Context
+from gadgets.draw import Drawn
+from protocols.events import Flag, Severity
+from protocols.messages import Reconstruction
+
+__all__ = ["alone", "error_map_of", "fallback", "network_image"]
+
+ADVICE: Final[Mapping[str, str]] = {
+    "network_unusable": "read the linear image; scanside info and the plugin's log say what is wrong with the network",
+    "network_late": "read the linear image; if it happens often, set a later deadline or another backend",
+    "network_failed": "read the linear image; the plugin's log says what is wrong with the engine",
+    "outside_range": "read the linear image, or scan within the range of the model's card",
+}
+
+
+def fallback(context: Context, linear: Reconstruction, code: str, text: str, model_hash: str) -> Flag:
+    """Why there is no network image of this frame, or not yet."""
+    where = {name: int(linear.header["idx"][name]) for name in ("slice", "contrast", "repetition")}
+    return context.flag(
+        code,
+        Severity.WARN,
+        f"slice {where['slice']}: {text}",
+        advice=ADVICE[code],
+        evidence=where,
+        model_hash=model_hash,
+    )
+
+
+def alone(linear: Reconstruction, why: Flag) -> Reconstruction:
+    """Let the linear image go without the network's, and say why on it."""
+    return replace(linear, flags=(*linear.flags, why), details={**linear.details, "Network": why.code})
+
+
+def network_image(context: Context, drawn: Drawn, *, accompanies: bool) -> Reconstruction:
+    """The network's image with its story.
+
+    Its noise level is the linear image's, which is more than its own: SNR is not judged by a background that the
+    network has emptied. An image that `accompanies` the linear one repeats none of its flags.
+    """
+    job, image = drawn.job, drawn.image
+    assert image is not None  # noqa: S101
+    linear = job.linear
+    details = {**linear.details, "LinearEngine": linear.engine, **_details(drawn, image)}
+    flags = tuple(_judged(context, drawn, image.trust))
+    return replace(
+        linear,
+        pixels=image.pixels[None],
+        engine="network",
+        details=details,
+        flags=flags if accompanies else (*linear.flags, *flags),
+        series="network" if accompanies else "",
+    )
+
+
+def error_map_of(made: Reconstruction, image: NetworkImage) -> Reconstruction:
+    """The error map as an image of its own series."""
+    pixels = image.error.astype(np.complex64)[None]
+    return replace(made, pixels=pixels, flags=(), series="error map", noise_std=None)
+
+
+def _details(drawn: Drawn, image: NetworkImage) -> dict[str, str]:
+    opened, frame, trust = drawn.job.opened, drawn.job.linear.source, image.trust
+    card = opened.model.card
+    middle, most = image.error_percentiles
+    return {
+        "Model": card.name,
+        "ModelVersion": card.version,
+        "ModelHash": opened.model.hash[:12],
+        "Backend": f"{opened.whole.backend} {opened.whole.version}",
+        "Acceleration": "" if frame is None else f"{acceleration_of(frame.acquired[0]):.3g}",
+        "Consistency": image.consistency,
+        "ErrorMedian": f"{middle:.4g}",  # of the 90 % bound, in units of the noise
+        "Error95": f"{most:.4g}",
+        "Trust": "off" if trust is None else f"{trust.error:.4g}",
+        "TrustLinear": "unknown" if trust is None or trust.linear is None else f"{trust.linear:.4g}",
+        "WithheldLines": "0" if trust is None else str(trust.lines),
+    }
+
+
+def _judged(context: Context, drawn: Drawn, trust: Trust | None) -> Iterator[Flag]:
+    """The trust figure against its limits: alone, and against what the linear companion reaches."""
+    if trust is None:
+        return
+    header, model_hash = drawn.job.linear.header, drawn.job.opened.model.hash
+    where = {name: int(header["idx"][name]) for name in ("slice", "contrast", "repetition")}
+    ratio = "" if trust.ratio is None else f", {trust.ratio:.2f} times the linear image's"
+    what = f"{trust.lines} withheld lines of slice {where['slice']} were predicted"
+    text = f"{what} to {trust.error:.2f} times the noise{ratio}"
+    for code, score in (("trust", trust.error), ("trust_vs_linear", trust.ratio)):
+        limit = context.protocol.limits.get(code)
+        severity = Severity.UNKNOWN if limit is None else limit.judge(score)
+        advice = "" if limit is None or severity is Severity.PASS else limit.advice
+        more = {"score": None if score is None else round(score, 4), "unit": "1", "evidence": where}
+        yield context.flag(code, severity, text, advice=advice, model_hash=model_hash, **more)

@@ -1,0 +1,86 @@
+"""Inverses for the network, one a slice, made in workers and kept for as long as frames of that slice may come."""
+
+import threading
+import time
+from concurrent.futures import Future
+from functools import partial
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from engines.linear.calibration import Calibration
+from engines.linear.errors import LinearError
+from engines.unrolled.run import Prepared, expected_lines, inverse_bytes, make_ready, prepare
+from gadgets.context import Context
+from protocols.messages import Calibrated
+
+__all__ = ["Preparations"]
+
+MOST_BYTES = 1 << 30  # of inverses and predictors a connection may hold; further slices are bridged by iteration
+log = structlog.get_logger()
+
+
+class Preparations:
+    """What is known, or being made, for every slice of a connection; used from several threads."""
+
+    def __init__(self, context: Context, share: float) -> None:
+        self._context = context
+        self._share = share
+        self._series = context.scan.encodings[0].repeats
+        self._lock = threading.Lock()
+        self._known: dict[int, Prepared] = {}
+        self._bytes = 0
+
+    def foresee(self, calibrated: Calibrated, regularisation: float) -> None:
+        """Begin as soon as the calibration is there, for the lines that the frames should hold; does not wait."""
+        calibrated.result.add_done_callback(partial(self._calibrated, calibrated.slice, regularisation))
+
+    def of(self, slice_: int, calibration: Calibration, acquired: NDArray[np.bool_], regularisation: float) -> Prepared:
+        """What a frame with these lines (line,) can use now; where others follow it, an inverse is made for them."""
+        with self._lock:
+            known = self._known.get(slice_)
+        if known is not None and known.calibration is calibration and np.array_equal(known.acquired, acquired):
+            return known
+        made = prepare(calibration, acquired, regularisation, self._share)
+        if self._series and (known is None or known.calibration is not calibration):
+            self._keep(slice_, made)
+        return made
+
+    def used(self, slice_: int) -> None:
+        """Free what a slice that does not come again has taken."""
+        with self._lock:
+            if not self._series and slice_ in self._known:
+                self._bytes -= inverse_bytes(self._known.pop(slice_))
+
+    def _calibrated(self, slice_: int, regularisation: float, result: "Future[object]") -> None:
+        """Called in the worker that has calibrated."""
+        if result.cancelled() or result.exception() is not None:
+            return
+        calibration = result.result()
+        expected = expected_lines(calibration) if isinstance(calibration, Calibration) else None
+        if expected is None or not isinstance(calibration, Calibration):
+            return
+        try:
+            self._keep(slice_, prepare(calibration, expected, regularisation, self._share))
+        except (LinearError, RuntimeError) as error:
+            log.warning("no inverse for the network", session=self._context.session, slice=slice_, error=str(error))
+
+    def _keep(self, slice_: int, prepared: Prepared) -> None:
+        """Keep it, and have its inverse made where there is room."""
+        size = inverse_bytes(prepared)
+        with self._lock:
+            before = self._known.get(slice_)
+            self._bytes += size - (0 if before is None else inverse_bytes(before))
+            self._known[slice_] = prepared
+            room = self._bytes <= MOST_BYTES
+        if room:
+            self._context.workers.submit(self._make_ready, prepared)
+
+    def _make_ready(self, prepared: Prepared) -> None:
+        began = time.perf_counter()
+        try:
+            make_ready(prepared, self._context.cancelled)
+        except (LinearError, np.linalg.LinAlgError) as error:
+            log.warning("no inverse for the network", session=self._context.session, error=str(error))
+        self._context.took("network inverse", (time.perf_counter() - began) * 1e3)
