@@ -86,9 +86,9 @@ KINDS = ("supervised", "noise2noise")
 
 def test_lines_of_all_coils_come_when_asked_for():
     setup = make_setup(None, replace(SMALL, with_kspace=True), 1, 0)
-    assert setup.lines.shape[0] == SMALL.frames
-    assert setup.lines.shape[2] == len(setup.acquired)
-    assert not setup.lines[:, :, ~setup.acquired].any()
+    assert setup.coils.lines.shape[0] == SMALL.frames
+    assert setup.coils.lines.shape[2] == len(setup.acquired)
+    assert not setup.coils.lines[:, :, ~setup.acquired].any()
 
 
 @pytest.mark.skipif(not HEADS.is_dir(), reason="../shared/data/heads is not there")
