@@ -17,9 +17,9 @@ class Recipe:
     frames: int = 8  # images that share anatomy, coils, mask and inverse
     regularisation: float = 0.1  # lambda of the consistent step, where noise has sigma 1 and sum |S|^2 = 1
     supervision: Supervision = "supervised"
-    heads: float = 0.55  # share of setups; the rest of phantoms and heads are textures
-    phantoms: float = 0.35
-    natural: float = 0.15  # share of images of heads that keep the contrast of the volume
+    heads: float = 0.6  # share of setups; the rest of phantoms and heads are textures
+    phantoms: float = 0.3
+    natural: float = 0.35  # share of images of heads that keep the contrast of the volume
     grids: float = 0.5  # share of setups with equispaced lines and calibration lines among them
     randoms: float = 0.3  # share with random lines; the others have a grid, calibration lines came before
     fov_mm: tuple[float, float] = (205.0, 265.0)
@@ -30,7 +30,7 @@ class Recipe:
     calibration: tuple[int, int] = (16, 32)
     coils: tuple[int, int] = (4, 32)
     virtual_coils: int = 16  # more loops than that are compressed
-    snr: tuple[float, float] = (5.0, 60.0)
+    snr: tuple[float, float] = (5.0, 100.0)
     espirit: float = 0.7  # share of setups; the others have Walsh's maps
     with_kspace: bool = False  # keep the acquired lines of all coils in the setup, for networks that want them
     withheld: float = 0.3  # share of setups with a few lines left out of a mask, as the trust figure leaves them out

@@ -55,7 +55,7 @@ class Scan:
 
 def draw_scan(source: Source | None, recipe: Recipe, chance: np.random.Generator) -> Scan:
     """Draw a scan and learn from its calibration lines; LinearError when they hold no object."""
-    count = _log_integer(chance, recipe.coils)
+    count = _count(chance, recipe.coils)
     kind, acceleration = draw_kind(chance, recipe, count)
     what = _object(source, recipe, chance)
     grid = _grid(chance, recipe, lcm(8, acceleration) if kind == "blocks" else 1, what)
@@ -74,8 +74,9 @@ def draw_scan(source: Source | None, recipe: Recipe, chance: np.random.Generator
     return Scan(grid, scene, coils, power, sampling, learned, first, snr, what, method)
 
 
-def _log_integer(chance: np.random.Generator, ends: tuple[int, int]) -> int:
-    return min(ends[1], int(ends[0] * ((ends[1] + 1) / ends[0]) ** chance.random()))
+def _count(chance: np.random.Generator, ends: tuple[int, int]) -> int:
+    """Draw a number between two, log-uniform with a little more weight on the larger ones."""
+    return min(ends[1], int(ends[0] * ((ends[1] + 1) / ends[0]) ** chance.random() ** 0.7))
 
 
 def _object(source: Source | None, recipe: Recipe, chance: np.random.Generator) -> str:
