@@ -29,6 +29,7 @@ from engines.unrolled.trust import (
     Predictor,
     Trust,
     companion_lines,
+    explained,
     judge,
     predicted_lines,
     prepare_predictor,
@@ -155,8 +156,9 @@ def _outputs(
 
 
 def _trust(prepared: Prepared, measured: Complex, planes: NDArray[np.float32], normal: NDArray[np.float32]) -> Trust:
-    problem, predictor = prepared.box.columns_problem, prepared.predictor
-    network = predicted_lines(problem, prepared.withheld, as_box(prepared.box, planes))
+    problem, rows, predictor = prepared.box.columns_problem, prepared.withheld, prepared.predictor
+    network = predicted_lines(problem, rows, as_box(prepared.box, planes))
     if predictor is None:
-        return judge(measured, network, None)
-    return judge(measured, network, companion_lines(predictor, as_box(prepared.box, normal), len(problem.maps)))
+        return judge(explained(problem, rows), measured, network, None)
+    companion = companion_lines(predictor, as_box(prepared.box, normal), len(problem.maps))
+    return judge(predictor.gram, measured, network, companion)

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from engines.linear.columns import Columns, never, normal_matrices, point_spread
 
-__all__ = ["Predictor", "Trust", "companion_lines", "judge", "predicted_lines", "prepare_predictor", "withheld_lines"]
+__all__ = [
+    "Predictor",
+    "Trust",
+    "companion_lines",
+    "explained",
+    "judge",
+    "predicted_lines",
+    "prepare_predictor",
+    "withheld_lines",
+]
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
@@ -27,14 +36,15 @@ FEWEST: Final = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictor:
-    """The companion's word on the withheld lines: one matrix a column, from the right-hand side b to the samples."""
+    """The companion's word on the withheld lines, and what an object can contribute to them; one matrix a column."""
 
-    weights: Complex  # (column, coil * withheld line, row)
+    weights: Complex  # (column, coil * withheld line, row): from the right-hand side b to the samples
+    gram: Complex  # (column, coil * withheld line, coil * withheld line): A A^H of A = F S, see judge
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """RMS error of the withheld samples in units of the noise: 1 is as good as any prediction can be."""
+    """Error of the withheld samples in units of the noise: 1 is as good as any prediction can be."""
 
     error: float
     linear: float | None  # of the linear companion, where it was ready
@@ -80,9 +90,27 @@ def companion_lines(predictor: Predictor, right_hand_side: Complex, coils: int) 
     return samples.T.reshape(coils, -1, len(samples))
 
 
-def judge(measured: Complex, network: Complex, companion: Complex | None) -> Trust:
-    """Compare predictions (coil, line, column) with what was measured, its noise white with sigma 1."""
-    return Trust(_rms(network - measured), None if companion is None else _rms(companion - measured), measured.shape[1])
+def judge(gram: Complex, measured: Complex, network: Complex, companion: Complex | None) -> Trust:
+    """Compare predictions (coil, line, column) with what was measured, its noise white with sigma 1.
+
+    Errors e are weighed by what coils can see of an object, |A^H e| with A = F S, where white noise has the energy
+    tr(A A^H): noise that no object explains does not hide an error there. `gram` is made by explained().
+    """
+    expected = float(np.einsum("xii->", gram).real)
+
+    def error(predicted: Complex) -> float:
+        wrong = (predicted - measured).reshape(-1, len(gram)).T[..., None]
+        energy = float(np.vdot(wrong, gram @ wrong).real)
+        return float(np.sqrt(max(energy, 0.0) / expected)) if expected else float("nan")
+
+    return Trust(error(network), None if companion is None else error(companion), measured.shape[1])
+
+
+def explained(problem: Columns, rows: Rows) -> Complex:
+    """A A^H (column, coil * line, coil * line) of A = F S at some lines of k-space; some ten milliseconds."""
+    samples = _samples(problem.maps, _transform(problem, rows))
+    gram: Complex = samples @ samples.conj().swapaxes(1, 2)
+    return gram
 
 
 def prepare_predictor(
@@ -104,15 +132,20 @@ def prepare_predictor(
         if len(seen):
             reach = slice(int(seen[0]), int(seen[-1]) + 1)
             weights[part, :, reach] = _solved(linear, part, reach, spread, transform[:, reach])
-    return Predictor(weights)
+    return Predictor(weights, explained(problem, rows))
 
 
 def _solved(linear: Columns, part: slice, reach: slice, spread: Complex, transform: Complex) -> Complex:
     """A (N + lambda)^-1 (column, coil * line, row) by way of its adjoint, which is a solution for few right sides."""
-    maps = linear.maps[:, reach, part].transpose(2, 0, 1)
-    samples = (maps[:, :, None] * transform).reshape(len(maps), -1, maps.shape[2])
+    samples = _samples(linear.maps[:, reach, part], transform)
     solved: Complex = np.linalg.solve(normal_matrices(linear, part, spread, reach), samples.conj().swapaxes(1, 2))
     return solved.conj().swapaxes(1, 2)
+
+
+def _samples(maps: Complex, transform: Complex) -> Complex:
+    """F S (column, coil * line, row) of maps (coil, row, column) and rows of F (line, row)."""
+    seen = maps.transpose(2, 0, 1)
+    return (seen[:, :, None] * transform).reshape(len(seen), -1, seen.shape[2])
 
 
 def _transform(problem: Columns, rows: Rows) -> Complex:
@@ -120,7 +153,3 @@ def _transform(problem: Columns, rows: Rows) -> Complex:
     lines = problem.shape[0]
     turns = np.outer(rows - lines // 2, problem.rows - lines // 2) % lines / lines
     return (np.exp(-2j * np.pi * turns) / np.sqrt(lines)).astype(np.complex64)
-
-
-def _rms(error: Complex) -> float:
-    return float(np.sqrt(np.mean(error.real**2 + error.imag**2)))
