@@ -1,16 +1,21 @@
-"""One method, many cases, one table."""
+"""Methods against cases: one row of figures for each image, means and medians over rows."""
 
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from statistics import median
-from typing import Any
+from dataclasses import dataclass
+from statistics import mean, median
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from trt_build.report.cases import Case
 from trt_build.report.classical import Reconstruct
 from trt_build.report.metrics import Quality, quality
 
-__all__ = ["Row", "evaluate", "judge", "summary"]
+__all__ = ["Key", "Row", "evaluate", "judge", "summary"]
+
+Key: TypeAlias = tuple[str, int, str, str]  # group, acceleration, pattern, method
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +30,21 @@ class Row:
     ms: float  # making the image, sensitivity maps given
     head: Quality
     brain: Quality
+    covered: float | None = None  # share of pixels in the head whose error lies under the method's own bound
 
     def flat(self) -> dict[str, Any]:
         """The same as one level of keys, for a CSV file."""
-        kept = {key: value for key, value in asdict(self).items() if key not in ("head", "brain")}
+        kept = {name: getattr(self, name) for name in self.__slots__ if name not in ("head", "brain")}
         for region in ("head", "brain"):
-            kept |= {f"{region}_{key}": value for key, value in getattr(self, region)._asdict().items()}
+            kept |= {f"{region}_{name}": value for name, value in getattr(self, region)._asdict().items()}
         return kept
 
 
-def judge(case: Case, method: str, image: Any, ms: float) -> Row:
-    """Figures of one image (y, x)."""
+def judge(case: Case, method: str, image: NDArray[Any], ms: float, error: NDArray[np.float32] | None = None) -> Row:
+    """Figures of one image (y, x), and of its error map (y, x) where it has one."""
+    covered = None
+    if error is not None:
+        covered = float((np.abs(image - case.target) <= error)[case.head & case.calibration.inside].mean())
     return Row(
         case.group,
         case.name,
@@ -45,6 +54,7 @@ def judge(case: Case, method: str, image: Any, ms: float) -> Row:
         ms,
         quality(image, case.reference, case.head),
         quality(image, case.reference, case.brain),
+        covered,
     )
 
 
@@ -58,17 +68,18 @@ def evaluate(reconstruct: Reconstruct, cases: Iterable[Case], method: str = "") 
     return rows
 
 
-def summary(rows: Iterable[Row]) -> dict[tuple[str, int, str, str], dict[str, float]]:
-    """Means over cases, and the median time, for each (group, acceleration, pattern, method)."""
-    sorted_rows: dict[tuple[str, int, str, str], list[Row]] = {}
+def summary(rows: Iterable[Row]) -> dict[Key, dict[str, float]]:
+    """Means over cases, and the median time."""
+    kept: dict[Key, list[Row]] = {}
     for row in rows:
-        sorted_rows.setdefault((row.group, row.acceleration, row.pattern, row.method), []).append(row)
-    return {key: _means(some) for key, some in sorted_rows.items()}
+        kept.setdefault((row.group, row.acceleration, row.pattern, row.method), []).append(row)
+    return {key: _means(some) for key, some in kept.items()}
 
 
 def _means(rows: list[Row]) -> dict[str, float]:
     figures = {"cases": float(len(rows)), "ms": median(row.ms for row in rows)}
     for region in ("head", "brain"):
         for name in Quality._fields:
-            figures[f"{region}_{name}"] = sum(getattr(getattr(row, region), name) for row in rows) / len(rows)
-    return figures
+            figures[f"{region}_{name}"] = mean(getattr(getattr(row, region), name) for row in rows)
+    covered = [row.covered for row in rows if row.covered is not None]
+    return figures | ({"covered": mean(covered)} if covered else {})

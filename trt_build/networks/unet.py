@@ -1,0 +1,63 @@
+"""A peer: a U-Net that cleans the linear image, with data consistency before it and none after.
+
+After Ronneberger et al., MICCAI 2015; 9351:234, as an image-domain reconstruction: Zbontar et al., arXiv:1811.08839. It
+starts from P b as our network does, and has no instance normalisation either: images are in units of the noise.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from trt_build.networks.consistency import solve
+
+__all__ = ["UNet", "UNetShape"]
+
+SCALE: Final = 32.0  # a typical SNR: what the convolutions see is of order one
+
+
+@dataclass(frozen=True, slots=True)
+class UNetShape:
+    """About the parameters and products of the unrolled network: 1.1 M, 2.6 G for 200 x 160 pixels."""
+
+    width: int = 24  # channels at full resolution, twice as many at each level below
+    levels: int = 3  # below full resolution; sizes are multiples of 8
+    regularisation: float = 0.1
+
+
+class _Double(nn.Sequential):
+    """Two convolutions, each rectified."""
+
+    def __init__(self, given: int, wanted: int) -> None:
+        super().__init__(
+            nn.Conv2d(given, wanted, 3, padding=1), nn.ReLU(), nn.Conv2d(wanted, wanted, 3, padding=1), nn.ReLU()
+        )
+
+
+class UNet(nn.Module):
+    """`normal` (frame, 2, y, x) and `inverse` (group, 2 * alias, alias) to the image (frame, 2, y, x)."""
+
+    def __init__(self, shape: UNetShape) -> None:
+        super().__init__()
+        self.shape = shape
+        widths = [shape.width * 2**level for level in range(shape.levels + 1)]
+        self.down = nn.ModuleList(_Double(a, b) for a, b in zip([2, *widths], widths, strict=False))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in widths[:-1])
+        self.merge = nn.ModuleList(_Double(2 * w, w) for w in widths[:-1])
+        self.last = nn.Conv2d(widths[0], 2, 1)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, normal: Tensor, inverse: Tensor) -> Tensor:
+        """Add to P b what the convolutions find missing."""
+        linear = solve(inverse, normal)
+        features, kept = linear / SCALE, []
+        for level, block in enumerate(self.down):
+            features = block(features if level == 0 else F.max_pool2d(features, 2))
+            kept.append(features)
+        for level in reversed(range(self.shape.levels)):
+            features = self.merge[level](torch.cat((kept[level], self.up[level](features)), 1))
+        image: Tensor = linear + SCALE * self.last(features)
+        return image

@@ -1,0 +1,116 @@
+"""The methods of the report: each makes an image of a case, and says how long that took.
+
+Timed is what has to happen after the last readout, with everything known that can be known before: sensitivity maps,
+inverses, opened engines, loaded weights.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.linear.columns import solve_columns
+from engines.unrolled.problem import network_problem, normal_image, whole_image
+from trt_build.report.cases import Case
+from trt_build.report.classical import bart_maps, bart_sense, bart_wavelet, column_inverse, sigpy_sense, zero_filled
+
+__all__ = ["NAMES", "Drawn", "Infer", "Method", "Weights", "classical", "network", "with_ecalib", "without_weights"]
+
+Complex: TypeAlias = NDArray[np.complex64]
+Infer: TypeAlias = Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]]
+Weights: TypeAlias = Mapping[tuple[str, int, str], float]  # (group, acceleration, pattern) -> lambda of l1-wavelet
+
+NAMES: Final = {  # in the order of tables and panels
+    "zero_filled": "zero-filled",
+    "linear": "linear (ours)",
+    "cg_sense": "CG-SENSE (BART)",
+    "cg_sense_sigpy": "CG-SENSE (sigpy)",
+    "l1_wavelet": "ℓ1-wavelet (BART)",
+    "unet": "U-Net",
+    "varnet": "E2E-VarNet",
+    "network": "network (ours)",
+}
+
+
+class Drawn(NamedTuple):
+    """An image and what it took."""
+
+    image: NDArray[Any]  # (y, x) complex or magnitude
+    ms: float
+    error: NDArray[np.float32] | None = None  # (y, x) bound under which nine errors of ten lie
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way to make an image; `draw` is None for a peer whose weights are not there."""
+
+    key: str
+    draw: Callable[[Case], Drawn] | None
+
+    @property
+    def name(self) -> str:
+        """As it stands in tables."""
+        return NAMES[self.key]
+
+
+def timed(make: Callable[[], NDArray[Any]]) -> Drawn:
+    """Call once and take the time."""
+    began = time.perf_counter()
+    image = make()
+    return Drawn(image, (time.perf_counter() - began) * 1e3)
+
+
+def _linear(case: Case) -> Drawn:
+    inverse = column_inverse(case)
+    return timed(lambda: solve_columns(inverse, case.hybrid))
+
+
+def with_ecalib(case: Case) -> Complex:
+    """BART's own maps of a case; those of the last slice are kept, as all its masks share the calibration lines."""
+    key = (case.group, case.name)
+    if _ecalib.get("key") != key:
+        _ecalib.update(key=key, maps=bart_maps(case))
+    return _ecalib["maps"]
+
+
+_ecalib: dict[str, Any] = {}
+
+
+def classical(weights: Weights, ecalib: Mapping[tuple[str, int, str], bool]) -> list[Method]:
+    """Everything that needs no training; l1-wavelet with the maps and the weight that tuning found best."""
+
+    def wavelet(case: Case) -> Drawn:
+        key = (case.group, case.acceleration, case.pattern)
+        maps = with_ecalib(case) if ecalib[key] else None
+        return timed(lambda: bart_wavelet(case, weights[key], maps))
+
+    return [
+        Method("zero_filled", lambda case: timed(lambda: zero_filled(case))),
+        Method("linear", _linear),
+        Method("cg_sense", lambda case: timed(lambda: bart_sense(case))),
+        Method("cg_sense_sigpy", lambda case: timed(lambda: sigpy_sense(case))),
+        Method("l1_wavelet", wavelet),
+    ]
+
+
+def network(infer: Infer, regularisation: float) -> Method:
+    """Our network through an engine, the inverse being there."""
+
+    def draw(case: Case) -> Drawn:
+        problem = network_problem(case.maps, case.acquired, regularisation)
+        began = time.perf_counter()
+        out = infer({"normal": normal_image(problem, case.hybrid), "inverse": problem.inverse})
+        image = whole_image(problem, out["image"][0])
+        ms = (time.perf_counter() - began) * 1e3
+        planes = np.concatenate([out["error"][0], np.zeros_like(out["error"][0])])
+        return Drawn(image, ms, whole_image(problem, planes).real)
+
+    return Method("network", draw)
+
+
+def without_weights(key: str) -> Method:
+    """A peer that was not trained."""
+    return Method(key, None)

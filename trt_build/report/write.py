@@ -1,0 +1,180 @@
+"""The whole report: tune the peer, reconstruct every case with every method, write tables, figures and pictures."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from trt_build.report.cases import Case, Slice, cases_of, head_slices, phantom_slices
+from trt_build.report.evaluate import Row, judge, summary
+from trt_build.report.figures import benchmark, coverage, losses
+from trt_build.report.methods import Drawn, Method, classical
+from trt_build.report.panels import draw_panel
+from trt_build.report.real import real_slices
+from trt_build.report.tables import GROUPS, loss_table, quality_tables, time_table, write_csv
+from trt_build.report.tuning import Tuned, tune
+
+__all__ = ["Plan", "Steps", "write_report"]
+
+TUNED_ON: Final = 3  # validation subjects, one slice each
+TUNING_HEIGHT_MM: Final = 20.0
+PICTURED: Final = (4, 8)  # accelerations
+
+Steps = Callable[[str, int], Callable[[], None]]  # what is done now, how many steps -> to be called after each
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is measured; a quick one is for trying things out and its figures are not for quoting."""
+
+    data: Path  # folder with heads/ and mrd/
+    quick: bool = False
+    accelerations: tuple[int, ...] = (3, 4, 6, 8)
+    heights_mm: tuple[float, ...] = (-5.0, 20.0, 45.0)
+
+    def slices(self) -> Iterator[Slice]:
+        """Everything that is reported, one by one."""
+        if self.has("heads"):
+            yield from self._heads("test", self.heights_mm, 2 if self.quick else None)
+        yield from phantom_slices()
+        if self.has("mrd"):
+            yield from real_slices(self.data / "mrd")
+
+    def tuning_slices(self) -> Iterator[Slice]:
+        """What the weight of l1-wavelet is chosen on: validation subjects for heads, else what is reported."""
+        if self.has("heads"):
+            yield from self._heads("validation", (TUNING_HEIGHT_MM,), 1 if self.quick else TUNED_ON)
+        yield from phantom_slices()
+        if self.has("mrd"):
+            yield from real_slices(self.data / "mrd")
+
+    def has(self, folder: str) -> bool:
+        """Whether this part of the data is here."""
+        return (self.data / folder).is_dir()
+
+    def cases(self, slices: Iterable[Slice]) -> Iterator[Case]:
+        """Undersample slices as this plan wants."""
+        return cases_of(slices, self.accelerations)
+
+    def _heads(self, split: str, heights_mm: tuple[float, ...], subjects: int | None) -> Iterator[Slice]:
+        count = None if subjects is None else subjects * len(heights_mm)
+        yield from islice(head_slices(self.data / "heads", split, heights_mm), count)
+
+
+@dataclass(slots=True)
+class _Measured:
+    rows: list[Row] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
+
+
+def write_report(
+    out: Path, plan: Plan, learned: Sequence[Method], facts: Mapping[str, Any], steps: Steps
+) -> dict[str, Any]:
+    """Write report.md, report.json, rows.csv and panels/ into `out`; gives what is in report.json.
+
+    `learned` are the network and its trained peers, `facts` what is to be known of them (model, hash, backend).
+    """
+    (out / "panels").mkdir(parents=True, exist_ok=True)
+    tuning = list(plan.tuning_slices())
+    each = 2 * len(plan.accelerations)
+    tuned = tune(plan.cases(tuning), steps("tuning ℓ1-wavelet", each * len(tuning)))
+    methods = [*classical(tuned.weights, tuned.ecalib), *learned]
+    slices = list(plan.slices())
+    measured = _measure(out, plan.cases(slices), methods, steps("reconstructing", each * len(slices)))
+    means = summary(measured.rows)
+    document = {
+        "figures": benchmark(measured.rows),
+        "coverage": coverage(measured.rows),
+        "losses": [loss._asdict() for loss in losses(means)],
+        "about": {
+            **facts,
+            "quick": plan.quick,
+            "not trained": [method.key for method in methods if method.draw is None],
+            "not measured": [name for name in GROUPS if name not in {row.group for row in measured.rows}],
+        },
+        "tuning": _tuning(tuned),
+        "means": [
+            dict(zip(("group", "acceleration", "pattern", "method"), key, strict=True)) | dict(values)
+            for key, values in means.items()
+        ],
+    }
+    write_csv(measured.rows, out / "rows.csv")
+    (out / "report.json").write_text(json.dumps(document, indent=1) + "\n")
+    (out / "report.md").write_text(_text(document, measured, methods))
+    return document
+
+
+def _measure(out: Path, cases: Iterable[Case], methods: Sequence[Method], step: Callable[[], None]) -> _Measured:
+    """Every method on every case; heads of subjects are not pictured, as pictures of them are not to be published."""
+    measured = _Measured()
+    for case in cases:
+        drawn: dict[str, Drawn | None] = {}
+        for method in methods:
+            drawn[method.key] = made = None if method.draw is None else method.draw(case)
+            if made is not None:
+                measured.rows.append(judge(case, method.key, made.image, made.ms, made.error))
+        if case.group != "heads" and case.acceleration in PICTURED and case.pattern == "equispaced":
+            picture = f"panels/{case.name.replace(' ', '_')}_r{case.acceleration}.png"
+            draw_panel(case, drawn, out / picture)
+            measured.pictures.append(picture)
+        step()
+    return measured
+
+
+def _tuning(tuned: Tuned) -> list[dict[str, Any]]:
+    return [
+        {"group": group, "acceleration": acceleration, "pattern": pattern, "lambda": weight, "maps": maps}
+        for (group, acceleration, pattern), weight in tuned.weights.items()
+        for maps in ("ecalib" if tuned.ecalib[group, acceleration, pattern] else "ours",)
+    ]
+
+
+def _text(document: Mapping[str, Any], measured: _Measured, methods: Sequence[Method]) -> str:
+    about = document["about"]
+    gains = [f"| {key} | {entry['value']:+.2f} |" for key, entry in document["figures"].items()]
+    covered = [f"| {GROUPS[group]} | {100 * share:.1f} % |" for group, share in document["coverage"].items()]
+    return "\n".join(
+        [
+            "# What the network shows",
+            "",
+            *(f"- {key}: {value}" for key, value in about.items()),
+            "",
+            METHOD,
+            "## Gain over ℓ1-wavelet, dB\n",
+            *(["| figure | dB |", "| --- | --- |", *gains] if gains else ["Not measured: there is no network.\n"]),
+            "",
+            "## Where a peer is better\n",
+            loss_table(losses(summary(measured.rows))) if gains else "Not measured: there is no network.\n",
+            "## Error map: pixels in the head whose error lies under their bound (90 % wanted)\n",
+            *(
+                ["| cases | share |", "| --- | --- |", *covered]
+                if covered
+                else ["Not measured: there is no network.\n"]
+            ),
+            "",
+            "## Time\n",
+            time_table(measured.rows, methods),
+            "## Quality\n",
+            quality_tables(summary(measured.rows), methods),
+            "## Pictures\n",
+            *(f"![{picture}]({picture})\n" for picture in measured.pictures),
+        ]
+    )
+
+
+METHOD: Final = """Magnitudes, scale fitted by least squares in the region; peak of PSNR and range of SSIM are the
+largest value of the reference in the region. Means over slices. All methods get the same whitened samples: 24
+calibration lines in the middle, the others on a grid of every R-th line, or as many by chance.
+
+Simulated: 16 loops, 256 x 256, 0.9 mm, correlated noise, brain at 30 times the noise of a real part; the reference is
+the noise-free root sum of squares. Real: the reference is the fully sampled data, noise included, which
+counts as error of every method.
+
+Time is from the last readout on; what can be made before it is not in it: maps, inverses, opened engines.
+
+ℓ1-wavelet (30 iterations, pics -R W:3:0:lambda) has the weight and the maps, ours or ecalib's, that are best for it: on
+validation subjects for test heads, on the reported cases themselves for the other groups, which is in its favour.
+Heads of test subjects are measured, not pictured: their pictures are not for publication.
+"""
