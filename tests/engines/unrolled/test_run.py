@@ -1,0 +1,98 @@
+"""A network image is the same whether its inverse was ready or not, and in the units of the frame."""
+
+import numpy as np
+import pytest
+
+from engines.errors import EngineError
+from engines.unrolled.run import Cascades, draw, expected_lines, make_ready, prepare
+from engines.unrolled.trust import withheld_lines
+from tests.engines.coils import nrmse
+from tests.engines.unrolled.scene import LAMBDA, LINES, every, make_scene, says, shrinking
+
+EMBEDDED, GRID = every(4), every(4, calibration=0)
+
+
+@pytest.mark.parametrize(("mask", "consistency"), [(EMBEDDED, "columns"), (GRID, "blocks")])
+def test_bridging_by_iteration_gives_the_image_that_the_inverse_gives(mask, consistency):
+    scene = make_scene(mask)
+    whole, parts = shrinking()
+    prepared = prepare(scene.calibration, mask, LAMBDA)
+    bridged = draw(whole, Cascades(parts, 3), prepared, scene.frame)
+    make_ready(prepared)
+    exact = draw(whole, None, prepared, scene.frame)
+    assert (bridged.consistency, exact.consistency) == ("iteration", consistency)
+    assert nrmse(bridged.pixels, exact.pixels) < 4e-3
+    assert bridged.trust is exact.trust is None
+
+
+def test_withheld_lines_leave_holes_in_a_grid_so_columns_take_the_place_of_blocks():
+    scene = make_scene(GRID)
+    prepared = prepare(scene.calibration, GRID, LAMBDA, 0.03)
+    make_ready(prepared)
+    assert draw(shrinking()[0], None, prepared, scene.frame).consistency == "columns"
+
+
+def test_the_image_does_not_depend_on_the_lines_that_are_withheld():
+    scene = make_scene(EMBEDDED)
+    prepared = prepare(scene.calibration, EMBEDDED, LAMBDA, 0.03)
+    make_ready(prepared)
+    other = scene.frame.copy()
+    other[:, prepared.withheld] *= -3
+    images = [draw(shrinking()[0], None, prepared, frame) for frame in (scene.frame, other)]
+    assert np.array_equal(images[0].pixels, images[1].pixels)
+    assert images[1].trust.error > 3 * images[0].trust.error
+
+
+def test_averages_are_seen_by_the_network_in_units_of_their_noise_and_come_back_in_the_frames():
+    scene = make_scene(EMBEDDED)
+    prepared = prepare(scene.calibration, EMBEDDED, LAMBDA, 0.03)
+    make_ready(prepared)
+    once = draw(shrinking()[0], None, prepared, scene.frame)
+    four = draw(shrinking()[0], None, prepared, scene.frame / 2, averages=4)
+    assert nrmse(four.pixels, once.pixels / 2) < 1e-5
+    assert four.error_percentiles == pytest.approx(once.error_percentiles, rel=1e-4)
+    assert four.trust.error == pytest.approx(once.trust.error, rel=1e-4)
+
+
+def test_the_error_map_is_zero_where_there_is_no_object():
+    scene = make_scene(EMBEDDED)
+    prepared = prepare(scene.calibration, EMBEDDED, LAMBDA)
+    make_ready(prepared)
+    made = draw(says(prepared, scene.target), None, prepared, scene.frame)
+    assert np.array_equal(made.error > 0, scene.calibration.inside & (np.abs(scene.calibration.maps).max(0) > 0))
+    assert made.error_percentiles == (1.0, 1.0)
+    assert nrmse(made.pixels, scene.target) < 1e-5
+
+
+@pytest.mark.parametrize("spoilt", ["image", "error"])
+def test_an_image_with_nan_is_refused(spoilt):
+    scene = make_scene(EMBEDDED)
+    prepared = prepare(scene.calibration, EMBEDDED, LAMBDA)
+    make_ready(prepared)
+    out = says(prepared, scene.target)({})
+    out[spoilt][0, 0, 5, 5] = np.nan
+    with pytest.raises(EngineError, match="not finite"):
+        draw(lambda _tensors: out, None, prepared, scene.frame)
+
+
+def test_without_inverse_and_without_cascades_the_network_says_that_it_cannot():
+    scene = make_scene(EMBEDDED)
+    with pytest.raises(EngineError, match="cascades"):
+        draw(shrinking()[0], None, prepare(scene.calibration, EMBEDDED, LAMBDA), scene.frame)
+
+
+@pytest.mark.parametrize("mask", [EMBEDDED, GRID])
+def test_the_lines_to_come_are_known_from_the_calibration(mask):
+    assert np.array_equal(expected_lines(make_scene(mask).calibration), mask)
+    assert expected_lines(make_scene(every(1)).calibration) is None
+
+
+@pytest.mark.parametrize("mask", [EMBEDDED, GRID, every(3), every(8, calibration=16)])
+def test_withheld_lines_were_acquired_lie_on_both_sides_and_not_in_the_middle(mask):
+    chosen = withheld_lines(mask, 0.04)
+    rows = np.flatnonzero(chosen) - LINES // 2
+    assert mask[chosen].all()
+    assert max(2, round(0.04 * mask.sum())) == len(rows)
+    assert rows.min() < 0 < rows.max()
+    assert np.abs(rows).min() >= 4
+    assert np.array_equal(chosen, withheld_lines(mask, 0.04))

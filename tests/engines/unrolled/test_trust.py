@@ -1,0 +1,146 @@
+"""What lines that were withheld tell of a network's image, and what they cannot: by simulated failures.
+
+The networks here say what they are told to; the best image is the one that the maps describe without noise.
+"""
+
+import numpy as np
+import pytest
+
+from engines.unrolled.run import draw, make_ready, prepare
+from engines.unrolled.trust import judge, predicted_lines
+from tests.engines.coils import dft, head, noise_like, unit_maps
+from tests.engines.unrolled.scene import (
+    COILS,
+    LAMBDA,
+    LINES,
+    SNR,
+    every,
+    make_scene,
+    sampled,
+    says,
+    shrinking,
+    subject,
+)
+
+MASK = every(4)
+
+
+def ready(scene, calibration=None):
+    prepared = prepare(calibration or scene.calibration, MASK, LAMBDA, 0.04)
+    make_ready(prepared)
+    return prepared
+
+
+def trust(scene, pixels, prepared=None, frame=None):
+    prepared = prepared or ready(scene)
+    return draw(says(prepared, pixels), None, prepared, scene.frame if frame is None else frame).trust
+
+
+def test_the_best_image_is_predicted_to_the_noise_and_the_linear_one_is_not():
+    scene = make_scene(MASK)
+    found = trust(scene, scene.target)
+    assert found.error == pytest.approx(1.0, abs=0.08)
+    assert found.linear > 2
+    assert found.ratio == found.error / found.linear < 0.5
+
+
+def test_the_companion_is_the_linear_image_of_the_same_lines():
+    """What the matrices predict is what an image solved without the withheld lines predicts."""
+    scene = make_scene(MASK)
+    prepared = ready(scene)
+    with_network_lambda = prepare(scene.calibration, MASK, scene.calibration.regularisation, 0.04)
+    make_ready(with_network_lambda)
+    linear = draw(shrinking(cascades=0)[0], None, with_network_lambda, scene.frame)
+    assert linear.trust.error == pytest.approx(trust(scene, scene.target, prepared).linear, rel=1e-2)
+
+
+@pytest.mark.parametrize(("planted", "least"), [(1.0, 1.4), (3.0, 3.0)])
+def test_a_planted_structure_is_caught_when_it_is_large_and_bright(planted, least):
+    """8 pixels across, as bright as tissue: 1.4 noise levels; the same at a tenth of that is lost in the noise."""
+    scene = make_scene(MASK)
+    y, x = np.mgrid[:LINES, :LINES]
+    lesion = ((y - 45) ** 2 + (x - 50) ** 2 <= 16) * SNR
+    clean = trust(scene, scene.target)
+    assert trust(scene, scene.target + planted * lesion).error > least * clean.error
+    assert trust(scene, scene.target + 0.1 * lesion).error < 1.05 * clean.error
+
+
+def null_space(scene, prepared, lines):
+    """An image, smooth but for what the given lines (line,) see, that is invisible to them in column after column."""
+    problem = prepared.box.columns_problem
+    rows = np.flatnonzero(lines)
+    transform = dft(LINES)[rows][:, problem.rows]
+    guess = noise_like(problem.maps.shape[1:], seed=4)
+    out = np.zeros_like(guess)
+    for column in range(guess.shape[1]):
+        maps = problem.maps[:, :, column]
+        seen = maps.any(0)
+        samples = (maps[:, None] * transform).reshape(-1, len(problem.rows))[:, seen]
+        values, vectors = np.linalg.eigh(samples.conj().T @ samples)
+        hidden = vectors[:, values < 0.02]
+        out[seen, column] = hidden @ (hidden.conj().T @ guess[seen, column])
+    whole = np.zeros(scene.target.shape, np.complex64)
+    whole[problem.rows[0] : problem.rows[-1] + 1, problem.columns] = out
+    return whole * np.float32(0.5 * np.linalg.norm(scene.target) / np.linalg.norm(whole))
+
+
+def residual(scene, prepared, pixels, rows):
+    """Error of the samples at some lines, in units of the noise, of all coils and columns of the box."""
+    box = prepared.box
+    given = predicted_lines(box.columns_problem, rows, pixels[box.rows, box.columns].astype(np.complex64))
+    return np.sqrt(np.mean(np.abs(given - scene.frame[:, rows][:, :, box.columns]) ** 2))
+
+
+def test_a_structure_that_the_used_lines_cannot_see_is_seen_by_the_withheld_ones():
+    scene = make_scene(MASK)
+    prepared = ready(scene)
+    used = MASK.copy()
+    used[prepared.withheld] = False
+    invented = scene.target + null_space(scene, prepared, used)
+    rows = np.flatnonzero(used)
+    before, after = (residual(scene, prepared, pixels, rows) for pixels in (scene.target, invented))
+    assert after < 1.3 * before  # data consistency hardly moves, though half of the image's energy is invented
+    assert trust(scene, invented, prepared).error > 3 * trust(scene, scene.target, prepared).error
+
+
+def test_a_structure_that_no_acquired_line_sees_is_beyond_this_test():
+    scene = make_scene(MASK)
+    prepared = ready(scene)
+    invented = scene.target + null_space(scene, prepared, MASK)
+    assert trust(scene, invented, prepared).error < 2 * trust(scene, scene.target, prepared).error
+
+
+def test_wrong_maps_are_caught_even_where_the_image_is_right():
+    """Two coils whose plugs were swapped between calibration and scan: no image explains the lines by these maps."""
+    scene = make_scene(MASK)
+    swapped = scene.frame.copy()
+    swapped[[1, 4]] = swapped[[4, 1]]
+    prepared = ready(scene)
+    right, wrong = (trust(scene, scene.target, prepared, frame) for frame in (scene.frame, swapped))
+    assert wrong.error > 2 * right.error
+
+
+def after_motion(pixels):
+    """The figure of the moved object's image, as much of it as lies where the maps know an object."""
+    coils, moved = unit_maps(COILS, LINES, LINES), np.roll(subject(), pixels, 1)
+    still = make_scene(MASK)
+    target = (still.calibration.maps.conj() * coils * moved).sum(0) * still.calibration.inside
+    return trust(still, target, frame=sampled(coils * moved, MASK)).error
+
+
+def test_motion_between_calibration_and_scan_is_caught_when_the_object_leaves_its_place():
+    """Maps belong to coils, not to the object: an image is right as long as the object stays where maps are known."""
+    assert after_motion(12) > 1.5
+    assert after_motion(6) < 1.1
+
+
+def test_noise_alone_is_one():
+    scene = make_scene(MASK, image=0 * head(LINES, LINES) + np.float32(1e-6))
+    real = make_scene(MASK)
+    prepared = ready(real)
+    assert trust(scene, 0 * real.target, prepared).error == pytest.approx(1.0, abs=0.08)
+
+
+def test_without_an_object_there_is_no_figure():
+    nothing = np.zeros((3, 4, 4), np.complex64)
+    assert np.isnan(judge(nothing, np.ones((2, 2, 3), np.complex64), np.zeros((2, 2, 3), np.complex64), None).error)
