@@ -1,0 +1,31 @@
+"""The data consistency step of an unrolled network in real numbers: one product with an inverse made beforehand.
+
+Planes (frame, 2, y, x) hold real and imaginary part. An inverse (group, 2 * alias, alias) holds Re P above Im P of
+P = (N + lambda)^-1, see engines/unrolled/problem.py: alias = y for one dense inverse a column, alias = R where the mask
+is a grid and pixels y / R apart are solved together. The same graph serves both, whatever the sizes.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["shrinkage", "solve"]
+
+
+def solve(inverse: Tensor, planes: Tensor) -> Tensor:
+    """P applied to each of the planes (frame, 2, y, x): exact, no inner iterations, no coil axis, no FFT."""
+    frames, _, rows, columns = planes.shape
+    alias = inverse.shape[2]
+    groups = planes.reshape(2 * frames, alias, -1, columns).permute(2, 3, 0, 1).reshape(-1, 2 * frames, alias)
+    product = torch.matmul(groups, inverse.transpose(1, 2)).reshape(-1, columns, frames, 2, 2, alias)
+    real = product[:, :, :, 0, 0] - product[:, :, :, 1, 1]
+    imaginary = product[:, :, :, 1, 0] + product[:, :, :, 0, 1]
+    return torch.stack((real, imaginary)).permute(3, 0, 4, 1, 2).reshape(frames, 2, rows, columns)
+
+
+def shrinkage(inverse: Tensor, regularisation: float, shape: tuple[int, int]) -> Tensor:
+    """Lambda P_ii (1, 1, y, x): 0 where the data say everything about a pixel, 1 where they say nothing."""
+    rows, columns = shape
+    alias = inverse.shape[2]
+    diagonal = torch.arange(alias, device=inverse.device) * (alias + 1)
+    values = inverse.reshape(-1, 2 * alias * alias).index_select(1, diagonal)
+    return regularisation * values.reshape(-1, columns, alias).permute(2, 0, 1).reshape(1, 1, rows, columns)

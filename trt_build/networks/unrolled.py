@@ -1,0 +1,117 @@
+"""The reconstruction network: small CNNs and exact data consistency in turn.
+
+rho = P b; then K times z, hidden = CNN_k(rho, b, hidden) and rho = P (b + lambda z), with P = (N + lambda)^-1 as an
+input. Everything is in units of the whitened noise, so that the network sees images by their SNR and needs no
+normalisation. After MoDL (Aggarwal et al., IEEE TMI 2019; 38:394), with a memory between cascades as in recurrent
+inference machines (Lønning et al., Med Image Anal 2019; 53:64).
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from trt_build.networks.consistency import solve
+
+__all__ = ["Cascade", "ErrorHead", "Unrolled", "UnrolledShape"]
+
+SCALE: Final = 32.0  # a typical SNR: what the CNNs see is of order one
+
+
+@dataclass(frozen=True, slots=True)
+class UnrolledShape:
+    """What makes one unrolled network another."""
+
+    cascades: int = 4
+    width: int = 32  # channels at half resolution; twice as many at a quarter
+    hidden: int = 16  # channels that one cascade hands to the next
+    coarse: int = 2  # residual blocks at a quarter
+    regularisation: float = 0.1
+    consistent: bool = True  # the last step is one of data consistency
+
+
+class Residual(nn.Module):
+    """Two convolutions around an identity, which is all that they are before training."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (frame, channel, y, x) and what the convolutions add to them."""
+        return features + self.second(F.relu(self.first(features)))
+
+
+class Cascade(nn.Module):
+    """One CNN: a residual U-Net of two levels on pixel-unshuffled planes."""
+
+    def __init__(self, shape: UnrolledShape, *, first: bool, last: bool) -> None:
+        super().__init__()
+        width = shape.width
+        self.head = nn.Conv2d(16 + (0 if first else shape.hidden), width, 3, padding=1)
+        self.fine = Residual(width)
+        self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
+        self.coarse = nn.Sequential(*(Residual(2 * width) for _ in range(shape.coarse)))
+        self.up = nn.Conv2d(2 * width, 4 * width, 1)
+        self.merged = Residual(width)
+        self.tail = nn.Conv2d(width, 8, 3, padding=1)
+        self.carry = nn.Identity() if last else nn.Conv2d(width, shape.hidden, 1)
+        nn.init.zeros_(self.tail.weight)
+
+    def forward(self, rho: Tensor, normal: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Denoised planes (frame, 2, y, x) and the next hidden state (frame, channel, y / 2, x / 2)."""
+        seen = F.pixel_unshuffle(torch.cat((rho, normal), 1) * (1 / SCALE), 2)
+        fine = self.fine(F.relu(self.head(seen if hidden is None else torch.cat((seen, hidden), 1))))
+        coarse = self.coarse(F.relu(self.down(fine)))
+        features = F.relu(self.merged(fine + F.pixel_shuffle(self.up(coarse), 2)))
+        return rho + SCALE * F.pixel_shuffle(self.tail(features), 2), self.carry(features)
+
+
+class ErrorHead(nn.Module):
+    """The bound under which nine pixels of ten have their error, from the last features; it does not train them."""
+
+    factor: Tensor
+
+    def __init__(self, shape: UnrolledShape) -> None:
+        super().__init__()
+        self.body = nn.Conv2d(shape.width, 16, 3, padding=1)
+        self.tail = nn.Conv2d(16, 4, 3, padding=1)
+        self.register_buffer("factor", torch.ones(()))  # conformal, found after training
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Bound (frame, 1, y, x) in units of the noise."""
+        return self.factor * F.softplus(F.pixel_shuffle(self.tail(F.relu(self.body(features.detach()))), 2))
+
+
+class Unrolled(nn.Module):
+    """The whole network: `normal` (frame, 2, y, x) and `inverse` (group, 2 * alias, alias) to image and error."""
+
+    def __init__(self, shape: UnrolledShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.mixed = False  # CNNs in bfloat16; the consistent step stays in single precision
+        last = shape.cascades - 1
+        self.cascades = nn.ModuleList(Cascade(shape, first=k == 0, last=k == last) for k in range(last + 1))
+        self.bound = ErrorHead(shape)
+
+    def forward(self, normal: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+        """Image (frame, 2, y, x) and error (frame, 1, y, x), in units of the noise."""
+        rho, hidden = solve(inverse, normal), None
+        for number, cascade in enumerate(self.cascades, 1):
+            with self._precision(normal):
+                denoised, hidden = cascade(rho, normal, hidden)
+            if number == len(self.cascades) and not self.shape.consistent:
+                rho = denoised.float()
+            else:
+                rho = solve(inverse, normal + self.shape.regularisation * denoised.float())
+        with self._precision(normal):
+            error = self.bound(hidden)
+        return rho, error.float()
+
+    def _precision(self, tensor: Tensor) -> AbstractContextManager[object]:
+        return torch.autocast(tensor.device.type, torch.bfloat16) if self.mixed else nullcontext()

@@ -1,0 +1,60 @@
+"""One step: gradients of several setups at once, a thread and a core for each."""
+
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import torch
+from torch import Tensor, nn
+
+from trt_build.training.batch import Batch
+from trt_build.training.loss import image_loss, pinball, withheld_loss
+from trt_build.training.networks import predict
+from trt_build.training.recipe import Recipe
+
+__all__ = ["Gradients", "keep_memory"]
+
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8
+
+
+def keep_memory() -> None:
+    """Let glibc keep the memory of a step for the next: page faults were half the time, and one thread's at a time."""
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+        for parameter, value in ((M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, 1 << 25), (M_TOP_PAD, 1 << 28)):
+            mallopt(parameter, value)
+        mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+class Gradients:
+    """Computes loss and gradients of pieces; on a CPU each piece in a thread of its own that uses one core.
+
+    One operation over all cores waits at every barrier for the core that simulates; this does not, and the sum is the
+    same whatever the number of cores.
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe, device: torch.device, supervision: str) -> None:
+        self.network, self.recipe, self.device = network, recipe, device
+        self.withheld = supervision == "ssdu"
+        self.parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        threads = recipe.setups_per_step if device.type == "cpu" else 1
+        self.pool = ThreadPoolExecutor(threads, "step", torch.set_num_threads, (1,))
+
+    def step(self, pieces: tuple[Batch, ...]) -> float:
+        """Leave the mean gradient in the parameters; the mean loss."""
+        done = list(self.pool.map(self._piece, pieces))
+        for parameter, *parts in zip(self.parameters, *(gradients for _, gradients in done), strict=True):
+            parameter.grad = torch.stack(parts).mean(0) if len(parts) > 1 else parts[0]
+        return sum(loss for loss, _ in done) / len(done)
+
+    def _piece(self, piece: Batch) -> tuple[float, tuple[Tensor, ...]]:
+        batch = piece.to(self.device)
+        image, bound = predict(self.network, batch, half=self.recipe.half)
+        if self.withheld:
+            loss = withheld_loss(image, batch)
+        else:
+            loss = image_loss(image, batch.target, batch.inside, self.recipe.ssim)
+        shown = loss.item()
+        if bound is not None:
+            loss = loss + 0.1 * pinball(bound, image, batch.target, batch.inside)
+        return shown, torch.autograd.grad(loss, self.parameters, allow_unused=False)

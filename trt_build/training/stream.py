@@ -1,0 +1,77 @@
+"""Setups for training, made by worker processes; the same ones in the same order whatever their number."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from trt_build.data.recipe import Recipe as DataRecipe
+from trt_build.data.setup import make_setup
+from trt_build.data.volumes import open_source
+from trt_build.training.batch import Batch, batch_of
+
+__all__ = ["BLOCK", "Setups", "pieces"]
+
+BLOCK: Final = 16  # setups whose frames are shuffled among each other
+
+
+@dataclass(frozen=True, slots=True)
+class Setups(Dataset[Batch]):
+    """Setup `first`, `first` + 1, … of a folder's training subjects; without a folder, phantoms alone."""
+
+    folder: Path | None
+    recipe: DataRecipe
+    seed: int
+    first: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Batch:
+        if index >= self.count:
+            raise IndexError(index)
+        source = None if self.folder is None else open_source(self.folder, "train", self.seed)
+        return batch_of(make_setup(source, self.recipe, self.seed, self.first + index))
+
+
+def _modest(_: int) -> None:
+    """Let a worker stand back behind the training, with one thread."""
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    os.nice(5)
+
+
+def pieces(setups: Setups, at_once: int, frames: int, workers: int) -> Iterator[tuple[Batch, ...]]:
+    """What one step learns from: `at_once` pieces of `frames` frames, each of another setup.
+
+    Every frame is used once. BLOCK setups are held at a time.
+    """
+    loader = DataLoader(
+        setups,
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=_modest,
+        multiprocessing_context="forkserver" if workers else None,
+        prefetch_factor=max(2, BLOCK // workers) if workers else None,
+    )
+    block: list[Batch] = []
+    for number, batch in enumerate(loader, setups.first + 1):
+        block.append(batch)
+        if number % BLOCK == 0:
+            yield from _shuffled(block, at_once, frames, setups.seed + number)
+            block = []
+
+
+def _shuffled(block: list[Batch], at_once: int, frames: int, seed: int) -> Iterator[tuple[Batch, ...]]:
+    chance = torch.Generator().manual_seed(seed)
+    for start in range(0, len(block[0].normal), frames):
+        order = torch.randperm(len(block), generator=chance).tolist()
+        for first in range(0, len(order), at_once):
+            yield tuple(block[k].frames(start, start + frames) for k in order[first : first + at_once])
