@@ -41,7 +41,11 @@ class Aside(Generic[J, A]):
 
     @property
     def over(self) -> bool:
-        """Whether upstream has ended and every job is answered."""
+        """Whether upstream has ended, every job is answered and every error raised."""
+        return self._done and self._ended is not None and self._ended.error is None
+
+    @property
+    def _done(self) -> bool:
         return self._ended is not None and not self._given
 
     def give(self, job: J) -> bool:
@@ -55,14 +59,15 @@ class Aside(Generic[J, A]):
 
         An error upstream is raised here, when every job is answered.
         """
+        if self._done and self._ended is not None and self._ended.error is not None:
+            raise self._ended.error
         got = self._inbox.take(timeout_s)
         if isinstance(got, Answer):
             self._given -= 1
-        elif isinstance(got, _Ended):
-            self._ended, got = got, None
-        if self._ended is not None and self._ended.error is not None and self.over:
-            raise self._ended.error
-        return got
+        if not isinstance(got, _Ended):
+            return got
+        self._ended = got
+        return None
 
 
 @contextmanager
