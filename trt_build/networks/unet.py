@@ -52,7 +52,8 @@ class UNet(nn.Module):
 
     def forward(self, normal: Tensor, inverse: Tensor) -> Tensor:
         """Add to P b what the convolutions find missing."""
-        linear = solve(inverse, normal)
+        with torch.autocast(normal.device.type, enabled=False):
+            linear = solve(inverse, normal)
         features, kept = linear / SCALE, []
         for level, block in enumerate(self.down):
             features = block(features if level == 0 else F.max_pool2d(features, 2))

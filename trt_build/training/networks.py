@@ -4,10 +4,13 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from trt_build.networks.unet import UNet, UNetShape
 from trt_build.networks.unrolled import Unrolled, UnrolledShape
+from trt_build.networks.varnet import VarNet, VarNetShape
 from trt_build.training.batch import Batch
+from trt_build.training.loss import magnitude
 from trt_build.training.recipe import Recipe, RecipeError
 
 __all__ = ["network_of", "predict"]
@@ -26,7 +29,9 @@ def _network(name: str, shape: Mapping[str, float]) -> nn.Module:
         return Unrolled(UnrolledShape(**shape))  # type: ignore[arg-type]
     if name == "unet":
         return UNet(UNetShape(**shape))  # type: ignore[arg-type]
-    raise RecipeError(f"network {name!r} cannot be trained yet; wanted unrolled or unet")
+    if name == "varnet":
+        return VarNet(VarNetShape(**shape))  # type: ignore[arg-type]
+    raise RecipeError(f"no network {name!r}; wanted unrolled, unet or varnet")
 
 
 def predict(network: nn.Module, batch: Batch, *, half: bool) -> tuple[Tensor, Tensor | None]:
@@ -36,4 +41,19 @@ def predict(network: nn.Module, batch: Batch, *, half: bool) -> tuple[Tensor, Te
         image, error = network(batch.normal, batch.inverse)
         return image, error
     with torch.autocast(batch.normal.device.type, torch.bfloat16, enabled=half):
+        if isinstance(network, VarNet):
+            return _variational(network, batch), None
         return network(batch.normal, batch.inverse).float(), None
+
+
+def _variational(network: VarNet, batch: Batch) -> Tensor:
+    """Its magnitude on the planes (frame, 2, y, x), with the phase of the target, as it gives none."""
+    if batch.coil_lines is None or batch.calibration is None:
+        raise RecipeError("network 'varnet' works on coils: got setups without their lines; add with_kspace to [data]")
+    calibration = torch.zeros_like(batch.coil_lines[0])
+    calibration[:, batch.first_line : batch.first_line + batch.calibration.shape[1]] = batch.calibration
+    image = network(batch.coil_lines, batch.acquired, calibration).float()
+    rows, columns = batch.normal.shape[2:]
+    inside = image[:, batch.first_row : batch.first_row + rows]
+    inside = F.pad(inside, (0, columns - inside.shape[2], 0, rows - inside.shape[1]))[:, None]
+    return inside * batch.target / magnitude(batch.target)
