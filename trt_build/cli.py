@@ -2,6 +2,8 @@
 
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -16,6 +18,8 @@ PARTS = {  # module -> (distribution, what it is for, how to get it)
     "tensorrt": ("tensorrt", "compiling plans for the GPU at hand", "pip install 'scanside[gpu]'"),
 }
 
+DATA = Path("../shared/data")
+
 app = typer.Typer(
     name="scanside-build",
     no_args_is_help=True,
@@ -29,6 +33,8 @@ app = typer.Typer(
     life: train, export (torch to ONNX), compile (ONNX to a TensorRT plan), verify (the plan against the same ONNX on
     the CPU), sign. None of these commands exists before it works.
 
+    \b
+    scanside-build report    what the network reaches, beside what a user would take instead
     \b
     scanside-build info      what could be built with, on this machine
     """,
@@ -46,6 +52,31 @@ def info() -> None:
     for module, (distribution, purpose, how) in PARTS.items():
         typer.echo(f"{module:<12} {_release(module, distribution) or 'not here'}: {purpose}" + _hint(module, how))
     typer.echo(f"{'GPU driver':<12} {driver()}")
+
+
+@app.command()
+def report(  # noqa: PLR0913, PLR0917 - a command line has many options
+    out: Annotated[Path, typer.Option(help="Folder for report.md, report.json, rows.csv and panels/.")],
+    data: Annotated[Path, typer.Option(help="Folder with heads/ and mrd/; what is not there is left out.")] = DATA,
+    model: Annotated[str | None, typer.Option(help="Name or folder of a model; absent: the shipped one.")] = None,
+    backend: Annotated[str, typer.Option(help="What runs it.")] = "auto",
+    network: Annotated[Path | None, typer.Option(help="Checkpoint of `train`, in place of a model.")] = None,
+    unet: Annotated[Path | None, typer.Option(help="Checkpoint of the peer U-Net; absent: not trained.")] = None,
+    varnet: Annotated[Path | None, typer.Option(help="Checkpoint of the peer E2E-VarNet.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="For every method.")] = 2,
+    quick: Annotated[bool, typer.Option(help="Few cases, to try it out.")] = False,  # noqa: FBT002
+    allow_unsigned: Annotated[bool, typer.Option(help="Take a model that nobody signed.")] = False,  # noqa: FBT002
+) -> None:
+    """Compare the network with its peers on the same samples: tables, pictures, error maps.
+
+    Example: scanside-build report --out out/report --unet runs/unet/checkpoint.pt
+    """
+    from trt_build.report.command import Options
+    from trt_build.report.command import report as write
+
+    given = {"network": network, "unet": unet, "varnet": varnet}
+    checkpoints = tuple((key, path) for key, path in given.items() if path is not None)
+    write(Options(out, data, model, backend, checkpoints, threads, quick, allow_unsigned))
 
 
 def _release(module: str, distribution: str) -> str | None:

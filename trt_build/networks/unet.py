@@ -47,8 +47,8 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(2 * w, w, 2, stride=2) for w in widths[:-1])
         self.merge = nn.ModuleList(_Double(2 * w, w) for w in widths[:-1])
         self.last = nn.Conv2d(widths[0], 2, 1)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        for parameter in self.last.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, normal: Tensor, inverse: Tensor) -> Tensor:
         """Add to P b what the convolutions find missing."""

@@ -1,0 +1,116 @@
+"""What `scanside-build report` does: open the network, load its peers, write the report."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+from threadpoolctl import threadpool_limits
+
+from engines.engine import open_engine
+from engines.errors import EngineError
+from engines.model import find_model, load_model, shipped
+from hw_sim.errors import SimulationError
+from trt_build.report.errors import ReportError
+from trt_build.report.learned import trained
+from trt_build.report.methods import Infer, Method, network, without_weights
+from trt_build.report.write import Plan, write_report
+
+__all__ = ["Options", "report"]
+
+PEERS: Final = ("unet", "varnet")
+NEEDED: Final = ("bartorch", "matplotlib", "nibabel", "rich", "sigpy", "skimage", "torch")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for on the command line."""
+
+    out: Path
+    data: Path
+    model: str | None = None  # name or folder; None: the shipped one
+    backend: str = "auto"
+    checkpoints: tuple[tuple[str, Path], ...] = ()  # of network (in place of a model), unet, varnet
+    threads: int = 2
+    quick: bool = False
+    allow_unsigned: bool = False
+
+
+def report(options: Options) -> None:
+    """Write the report, show how far it is, and say what it found; what cannot be done is one line and exit code 1."""
+    try:
+        _complete()
+        document = _report(options)
+    except (EngineError, ReportError, SimulationError, OSError) as problem:
+        typer.echo(f"scanside-build: {problem}", err=True)
+        raise typer.Exit(1) from problem
+    for key, entry in document["figures"].items():
+        typer.echo(f"{key:<26} {entry['value']:+.2f} {entry['unit']}")
+    typer.echo(f"{options.out / 'report.md'}")
+
+
+def _complete() -> None:
+    """Raise ReportError where a peer is not installed: now, not after minutes."""
+    lost = [name for name in NEEDED if find_spec(name) is None]
+    if lost:
+        raise ReportError(f"report: {', '.join(lost)} not here; type: pip install 'scanside[bench,build]'")
+
+
+def _report(options: Options) -> dict[str, Any]:
+    _limit_threads(options.threads)
+    given = dict(options.checkpoints)
+    peers = [trained(key, given[key]) if key in given else without_weights(key) for key in PEERS]
+    plan = Plan(options.data, options.quick, *(((4, 8), (20.0,)) if options.quick else ()))
+    with _network(options) as (ours, facts), threadpool_limits(options.threads), _progress() as steps:
+        about = {**facts, "threads": options.threads, "checkpoints": {key: path.name for key, path in given.items()}}
+        return write_report(options.out, plan, [*peers, ours], about, steps)
+
+
+def _limit_threads(threads: int) -> None:
+    import bartorch
+    import torch
+
+    torch.set_num_threads(threads)
+    bartorch.set_num_threads(threads)
+
+
+@contextmanager
+def _network(options: Options) -> Iterator[tuple[Method, dict[str, Any]]]:
+    """The network as a method, and what is to be known of it; a method without weights where no model is shipped."""
+    checkpoint = dict(options.checkpoints).get("network")
+    if checkpoint is not None:
+        yield trained("network", checkpoint), {"model": f"checkpoint {checkpoint.name}, not exported"}
+        return
+    name = options.model or next(iter(shipped()), None)
+    if name is None:
+        yield without_weights("network"), {"model": "none is shipped"}
+        return
+    model = load_model(find_model(name), allow_unsigned=options.allow_unsigned)
+    with open_engine(model, options.backend, threads=options.threads) as engine:
+        infer: Infer = engine
+        facts = {
+            "model": model.card.name,
+            "version": model.card.version,
+            "hash": model.hash,
+            "backend": f"{engine.backend} {engine.version}",
+        }
+        yield network(infer, model.card.regularisation), facts
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int], Callable[[], None]]]:
+    """Bars on stderr, one for each part."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+
+        def steps(what: str, count: int) -> Callable[[], None]:
+            task = bars.add_task(what, total=count)
+            return lambda: bars.advance(task)
+
+        yield steps
