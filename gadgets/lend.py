@@ -19,7 +19,6 @@ from engines.errors import EngineError
 
 if TYPE_CHECKING:  # imported where the first network is opened: a server without networks does without them
     from engines.engine import Engine
-
     from engines.model import Model
 
 __all__ = ["Lender", "Loan", "Opened"]
@@ -41,7 +40,7 @@ class Opened:
     @property
     def hidden(self) -> int:
         """Channels of the state that the cascades hand on."""
-        return int(self.model.graph("cascade_0").inputs["hidden"].shape[1])
+        return int(self.model.graph("cascade_0").outputs["hidden_out"].shape[1])
 
     @property
     def told(self) -> str:
@@ -78,8 +77,9 @@ class Loan:
         return self.state()
 
     def run(self, engine: "Engine", tensors: dict[str, NDArray[Any]]) -> Tensors:
-        """Run one of its graphs; raises EngineError for whatever goes wrong, silence included."""
-        running = self._thread.submit(engine, tensors)
+        """Run a graph with the tensors that it takes; raises EngineError for whatever goes wrong, silence too."""
+        taken = {name: tensors[name] for name in engine.model.graph(engine.graph).inputs}
+        running = self._thread.submit(engine, taken)
         try:
             return running.result(PATIENCE_S)
         except NotInTime:
@@ -106,8 +106,7 @@ class Loan:
         try:
             model = load_model(self.name, allow_unsigned=self._allow_unsigned)
             whole, why_not = self._first(model, backends)
-            names = sorted((g for g in model.card.graphs if g.startswith("cascade_")), key=lambda g: int(g[8:]))
-            cascades = tuple(self._enter(model, whole.backend, name) for name in names)
+            cascades = self._cascades(model, whole.backend)
         except EngineError as error:
             log.warning("a network cannot be used", model=self.name, reason=str(error))
             raise
@@ -129,6 +128,15 @@ class Loan:
             else:
                 return engine, {**why_not, **engine.why_not}
         raise EngineError("; ".join(f"{backend}: {why}" for backend, why in why_not.items()))
+
+    def _cascades(self, model: "Model", backend: str) -> "tuple[Engine, ...]":
+        """The network in parts; without them a frame whose inverse is not there has no network image."""
+        names = [name for name in model.card.graphs if name.startswith("cascade_")]
+        try:
+            return tuple(self._enter(model, backend, f"cascade_{number}") for number in range(len(names)))
+        except EngineError as error:
+            log.warning("nothing bridges the first frame", model=self.name, reason=str(error))
+            return ()
 
     def _enter(self, model: "Model", backend: str, graph: str) -> "Engine":
         from engines.engine import open_engine

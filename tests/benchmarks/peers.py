@@ -38,6 +38,19 @@ def with_bart(problem):
     return lambda: bartorch.apps.pics(kspace, maps, l2=weight, maxiter=ITERATIONS).numpy().squeeze()
 
 
+def with_wavelet(problem, weight=0.3, iterations=30):
+    """BART's l1-wavelet, pics -R W, on the same samples; `weight` in units of the noise does not change its time."""
+    import bartorch
+    import torch
+    from bartorch import priors
+
+    bartorch.set_num_threads(THREADS)
+    torch.set_num_threads(THREADS)
+    kspace, maps = (torch.from_numpy(np.ascontiguousarray(a)[:, None]) for a in (problem.kspace, _maps(problem)))
+    wavelet = priors.Wavelet((-1, -2), weight)
+    return lambda: bartorch.apps.pics(kspace, maps, regularizers=wavelet, maxiter=iterations).numpy().squeeze()
+
+
 def peers(problem):
     """Best time and image of each peer; BART is left out, with a line on stderr, where bartorch does not run here."""
     found = [_timed("sigpy SenseRecon, 10 iterations", with_sigpy(problem))]

@@ -1,0 +1,108 @@
+"""The network: its engine alone, beside BART's l1-wavelet on the same samples, and its image at the console.
+
+Latency is from the last readout handed to the socket to the network image received, late ones included: where a linear
+image went out first, the one behind it counts. A frame without a network image is an error.
+"""
+
+import time
+
+import numpy as np
+
+from engines.engine import open_engine
+from engines.model import load_model
+from engines.unrolled.problem import normal_image
+from engines.unrolled.run import make_ready, prepare
+from gadgets.look import query
+from hw_sim.exam import sequence_of
+from protocols.events import Health
+from tests.benchmarks.client import connected
+from tests.benchmarks.latency import TR_MS, against_limit, paced, say
+from tests.benchmarks.peers import with_wavelet
+from tests.benchmarks.plugin import plugin
+from tests.benchmarks.scene import make_problem, make_scene, octets
+
+PROTOCOL = "brain_gre_r4_network"
+FRAMES = 100
+TIMES = 30
+ENGINE_LIMIT_MS, LATENCY_LIMIT_MS = 40.0, 60.0
+OPENING_S = 60.0
+
+
+def run() -> dict[str, dict[str, object]]:
+    """16 coils, 256 x 256, R = 4 and 24 calibration lines, one readout every 5 ms."""
+    scene = make_scene(PROTOCOL, FRAMES, tr_ms=TR_MS)
+    problem = make_problem(scene)
+    engine_ms = time_engine(problem)
+    wavelet_ms = best_ms(with_wavelet(problem), 3)
+    say(f"network: {FRAMES} frames of {scene.frames.shape[1]} lines, TR {TR_MS} ms")
+    taken_ms = play(scene)
+    p50, p99 = (float(np.percentile(taken_ms, percent)) for percent in (50, 99))
+    peer = {"peer": "bartorch l1-wavelet, 30 iterations", "peer_value": wavelet_ms}
+    return {
+        "network_engine_ms": against_limit(engine_ms, ENGINE_LIMIT_MS),
+        "network_latency_p50_ms": against_limit(p50, LATENCY_LIMIT_MS),
+        "network_latency_p99_ms": against_limit(p99, LATENCY_LIMIT_MS),
+        "network_latency_max_ms": {"value": float(taken_ms.max()), "unit": "ms"},
+        "network_vs_l1_time": {"value": wavelet_ms / engine_ms, "unit": "1", **peer, "ratio": wavelet_ms / engine_ms},
+    }
+
+
+def time_engine(problem):
+    """Median ms of the engine alone, with the inverse that the chain would give it."""
+    protocol, _ = sequence_of(PROTOCOL)
+    asked = dict(protocol.chain.nodes)["network"]
+    model = load_model(protocol.engines.models["network"])
+    prepared = prepare(
+        problem.calibration, problem.acquired, model.card.regularisation, float(asked.get("withheld_share", 0.03))
+    )
+    make_ready(prepared)
+    tensors = {"normal": normal_image(prepared.box, problem.hybrid), "inverse": prepared.problem.inverse}
+    with open_engine(model) as engine:
+        say(f"network: {engine.backend} {engine.version}, {engine.precision}, box {prepared.box.padded}")
+        engine(tensors)
+        taken = []
+        for _ in range(TIMES):
+            began = time.perf_counter()
+            engine(tensors)
+            taken.append((time.perf_counter() - began) * 1e3)
+    return float(np.median(taken))
+
+
+def best_ms(act, times):
+    """The best of some runs: in the peer's favour."""
+    taken = []
+    for _ in range(times):
+        began = time.perf_counter()
+        act()
+        taken.append((time.perf_counter() - began) * 1e3)
+    return min(taken)
+
+
+def play(scene):
+    """Latency in ms of every frame's network image."""
+    with plugin() as ready, connected(ready["port"], keep=range(FRAMES)) as client:
+        wait_for_engine(ready)
+        client.send(scene.opening)
+        client.send(octets(scene.before[:1]))
+        time.sleep(0.5)  # the plugin has chosen its chain
+        client.send(octets(scene.before[1:]))
+        sent_ns = paced(client, scene, FRAMES)
+        client.finish()
+    last = [client.images.get(number) for number in range(FRAMES)]
+    without = [n for n, image in enumerate(last) if image is None or image.meta["Scanside.Engine"] != "network"]
+    if without:
+        raise RuntimeError(f"{len(without)} of {FRAMES} frames have no network image; {client.texts[-3:]}")
+    late = sum("network_late" in text for text in client.texts)
+    say(f"  {late} network images were late, {last[-1].meta['Scanside.Backend']}")
+    return np.array([client.arrived_ns[n] - sent_ns[n] for n in range(FRAMES)]) / 1e6
+
+
+def wait_for_engine(ready):
+    """Wait until the server's health names what runs the network."""
+    until = time.monotonic() + OPENING_S
+    while time.monotonic() < until:
+        health = Health.model_validate_json(query(ready["host"], ready["port"], "scanside::health"))
+        if health.engines and not any("being opened" in engine for engine in health.engines.values()):
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"the network was not opened within {OPENING_S:g} s")
