@@ -15,7 +15,7 @@ from trt_build.report.classical import linear, zero_filled
 from trt_build.report.evaluate import evaluate, judge, summary
 from trt_build.report.figures import benchmark, coverage, losses
 from trt_build.report.masks import CALIBRATION_LINES, acquired_lines, first_calibration_line
-from trt_build.report.methods import network, without_weights
+from trt_build.report.methods import Drawn, network, without_weights
 from trt_build.report.metrics import quality
 from trt_build.report.subjects import SheppLogan
 from trt_build.report.write import Plan, write_report
@@ -98,7 +98,7 @@ def test_coverage_is_the_share_of_errors_under_their_bound(case):
     image = linear(case)
     where = case.head & case.calibration.inside
     bound = np.full(image.shape, np.quantile(np.abs(image - case.target)[where], 0.9), np.float32)
-    row = judge(case, "network", image, 1.0, bound)
+    row = judge(case, "network", Drawn(image, 1.0, bound))
     assert coverage([row])["mni"] == pytest.approx(0.9, abs=0.002)
 
 

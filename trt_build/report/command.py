@@ -97,7 +97,7 @@ def _network(options: Options) -> Iterator[tuple[Method, dict[str, Any]]]:
             "hash": model.hash,
             "backend": f"{engine.backend} {engine.version}",
         }
-        yield network(infer, model.card.regularisation), facts
+        yield network(infer, model.card.regularisation, model.card.range), facts
 
 
 @contextmanager

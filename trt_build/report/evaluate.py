@@ -1,16 +1,16 @@
 """Methods against cases: one row of figures for each image, means and medians over rows."""
 
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from statistics import mean, median
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trt_build.report.cases import Case
 from trt_build.report.classical import Reconstruct
+from trt_build.report.methods import Drawn, timed
 from trt_build.report.metrics import Quality, quality
 
 __all__ = ["Key", "Row", "evaluate", "judge", "summary"]
@@ -31,6 +31,7 @@ class Row:
     head: Quality
     brain: Quality
     covered: float | None = None  # share of pixels in the head whose error lies under the method's own bound
+    outside: str = ""  # why the chain would not have used the method
 
     def flat(self) -> dict[str, Any]:
         """The same as one level of keys, for a CSV file."""
@@ -40,32 +41,29 @@ class Row:
         return kept
 
 
-def judge(case: Case, method: str, image: NDArray[Any], ms: float, error: NDArray[np.float32] | None = None) -> Row:
-    """Figures of one image (y, x), and of its error map (y, x) where it has one."""
+def judge(case: Case, method: str, drawn: Drawn) -> Row:
+    """Figures of one image, and of its error map where it has one."""
     covered = None
-    if error is not None:
-        covered = float((np.abs(image - case.target) <= error)[case.head & case.calibration.inside].mean())
+    if drawn.error is not None:
+        under = np.abs(drawn.image - case.target) <= drawn.error
+        covered = float(under[case.head & case.calibration.inside].mean())
     return Row(
-        case.group,
-        case.name,
-        case.acceleration,
-        case.pattern,
-        method,
-        ms,
-        quality(image, case.reference, case.head),
-        quality(image, case.reference, case.brain),
-        covered,
+        group=case.group,
+        name=case.name,
+        acceleration=case.acceleration,
+        pattern=case.pattern,
+        method=method,
+        ms=drawn.ms,
+        head=quality(drawn.image, case.reference, case.head),
+        brain=quality(drawn.image, case.reference, case.brain),
+        covered=covered,
+        outside="; ".join(drawn.outside),
     )
 
 
 def evaluate(reconstruct: Reconstruct, cases: Iterable[Case], method: str = "") -> list[Row]:
     """Reconstruct every case once and compare with its reference."""
-    rows = []
-    for case in cases:
-        began = time.perf_counter()
-        image = reconstruct(case)
-        rows.append(judge(case, method, image, (time.perf_counter() - began) * 1e3))
-    return rows
+    return [judge(case, method, timed(partial(reconstruct, case))) for case in cases]
 
 
 def summary(rows: Iterable[Row]) -> dict[Key, dict[str, float]]:

@@ -12,12 +12,25 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.card import Range
 from engines.linear.columns import solve_columns
 from engines.unrolled.problem import network_problem, normal_image, whole_image
+from engines.unrolled.scope import facts_of, outside
 from trt_build.report.cases import Case
 from trt_build.report.classical import bart_maps, bart_sense, bart_wavelet, column_inverse, sigpy_sense, zero_filled
 
-__all__ = ["NAMES", "Drawn", "Infer", "Method", "Weights", "classical", "network", "with_ecalib", "without_weights"]
+__all__ = [
+    "NAMES",
+    "Drawn",
+    "Infer",
+    "Method",
+    "Weights",
+    "classical",
+    "network",
+    "timed",
+    "with_ecalib",
+    "without_weights",
+]
 
 Complex: TypeAlias = NDArray[np.complex64]
 Infer: TypeAlias = Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]]
@@ -41,6 +54,7 @@ class Drawn(NamedTuple):
     image: NDArray[Any]  # (y, x) complex or magnitude
     ms: float
     error: NDArray[np.float32] | None = None  # (y, x) bound under which nine errors of ten lie
+    outside: tuple[str, ...] = ()  # why the chain would send the linear image instead
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +110,8 @@ def classical(weights: Weights, ecalib: Mapping[tuple[str, int, str], bool]) -> 
     ]
 
 
-def network(infer: Infer, regularisation: float) -> Method:
-    """Our network through an engine, the inverse being there."""
+def network(infer: Infer, regularisation: float, made_for: Range | None = None) -> Method:
+    """Our network through an engine, the inverse being there; drawn, but said, where the chain would refuse a case."""
 
     def draw(case: Case) -> Drawn:
         problem = network_problem(case.maps, case.acquired, regularisation)
@@ -106,9 +120,17 @@ def network(infer: Infer, regularisation: float) -> Method:
         image = whole_image(problem, out["image"][0])
         ms = (time.perf_counter() - began) * 1e3
         planes = np.concatenate([out["error"][0], np.zeros_like(out["error"][0])])
-        return Drawn(image, ms, whole_image(problem, planes).real)
+        return Drawn(image, ms, whole_image(problem, planes).real, _outside(case, made_for))
 
     return Method("network", draw)
+
+
+def _outside(case: Case, made_for: Range | None) -> tuple[str, ...]:
+    if made_for is None:
+        return ()
+    known = case.calibration
+    coils, lines = known.lines.shape[:2]
+    return outside(facts_of(case.target, known.inside, case.acquired, coils, lines), made_for)
 
 
 def without_weights(key: str) -> Method:

@@ -20,29 +20,28 @@ MARGIN: Final = 6  # pixels around the head
 
 
 def draw_panel(case: Case, drawn: Mapping[str, Drawn | None], path: Path) -> None:
-    """Save one picture: a column for each method (None: not trained), its image above five times its error."""
+    """Save one picture: a column for each method, its image above five times its error; untrained ones are named."""
     from matplotlib.figure import Figure
 
+    shown = {key: made for key in SHOWN if (made := drawn.get(key)) is not None}
+    absent = ", ".join(NAMES[key] for key in SHOWN if key not in shown)
     rows, columns = (_wider(side) for side in bounding_box(case.head))
     top = float(np.percentile(case.reference[case.brain], 99.8)) * 1.2
     grey: dict[str, Any] = {"cmap": "gray", "vmin": 0, "vmax": top}
-    figure = Figure(figsize=(2.1 * (len(SHOWN) + 1), 5.4), dpi=110, layout="constrained")
-    axes = figure.subplots(2, len(SHOWN) + 1)
-    figure.suptitle(f"{case.name}, R = {case.acceleration}, {case.pattern}; below: error x {ERROR_GAIN}", fontsize=9)
+    figure = Figure(figsize=(2.1 * (len(shown) + 1), 5.4), dpi=110, layout="constrained")
+    axes = figure.subplots(2, len(shown) + 1)
+    title = f"{case.name}, R = {case.acceleration}, {case.pattern}; below: error x {ERROR_GAIN}"
+    figure.suptitle(title + (f"\nnot trained: {absent}" if absent else ""), fontsize=9)
     axes[0, 0].imshow(case.reference[rows, columns], **grey)
     axes[0, 0].set_title("reference", fontsize=8)
-    for at, key in enumerate(SHOWN, 1):
-        upper, lower = axes[:, at]
-        made = drawn.get(key)
-        upper.set_title(NAMES[key] + ("" if made else "\nnot trained"), fontsize=8)
-        if made is None:
-            continue
+    for (key, made), (upper, lower) in zip(shown.items(), axes[:, 1:].T, strict=True):
         image = fitted(made.image, case.reference, case.head)
         figures = quality(made.image, case.reference, case.brain)
         upper.imshow(image[rows, columns], **grey)
+        upper.set_title(NAMES[key], fontsize=8)
         lower.imshow(ERROR_GAIN * np.abs(image - case.reference)[rows, columns], **grey)
         lower.set_title(f"brain {figures.psnr_db:.1f} dB, {figures.ssim:.3f}", fontsize=8)
-    _error_map(axes[1, 0], drawn.get("network"), rows, columns)
+    _error_map(axes[1, 0], shown.get("network"), rows, columns)
     for axis in axes.flat:
         axis.set_axis_off()
     figure.savefig(path)

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from trt_build.report.cases import Case
 from trt_build.report.classical import bart_wavelet
 from trt_build.report.evaluate import judge
-from trt_build.report.methods import with_ecalib
+from trt_build.report.methods import Drawn, with_ecalib
 
 __all__ = ["GRID", "Tuned", "tune"]
 
@@ -34,7 +34,7 @@ def tune(cases: Iterable[Case], step: Callable[[], None] = lambda: None) -> Tune
         for ecalib in (False, True):
             maps = with_ecalib(case) if ecalib else None
             for weight in GRID:
-                row = judge(case, "l1_wavelet", bart_wavelet(case, weight, maps), 0.0)
+                row = judge(case, "l1_wavelet", Drawn(bart_wavelet(case, weight, maps), 0.0))
                 reached.setdefault(key, {}).setdefault((weight, ecalib), []).append(row.brain.psnr_db)
         step()
     best = {key: max(tried, key=lambda option: mean(tried[option])) for key, tried in reached.items()}

@@ -87,6 +87,7 @@ def write_report(
     document = {
         "figures": benchmark(measured.rows),
         "coverage": coverage(measured.rows),
+        "outside": {f"{r.name}, {r.pattern} R = {r.acceleration}": r.outside for r in measured.rows if r.outside},
         "losses": [loss._asdict() for loss in losses(means)],
         "about": {
             **facts,
@@ -114,7 +115,7 @@ def _measure(out: Path, cases: Iterable[Case], methods: Sequence[Method], step: 
         for method in methods:
             drawn[method.key] = made = None if method.draw is None else method.draw(case)
             if made is not None:
-                measured.rows.append(judge(case, method.key, made.image, made.ms, made.error))
+                measured.rows.append(judge(case, method.key, made))
         if case.group != "heads" and case.acceleration in PICTURED and case.pattern == "equispaced":
             picture = f"panels/{case.name.replace(' ', '_')}_r{case.acceleration}.png"
             draw_panel(case, drawn, out / picture)
@@ -147,6 +148,9 @@ def _text(document: Mapping[str, Any], measured: _Measured, methods: Sequence[Me
             "",
             "## Where a peer is better\n",
             loss_table(losses(summary(measured.rows))) if gains else "Not measured: there is no network.\n",
+            "## Outside the range of the card: drawn here, but the chain sends the linear image\n",
+            *(f"- {case}: {why}" for case, why in document["outside"].items()),
+            "" if document["outside"] else "None of these cases.\n",
             "## Error map: pixels in the head whose error lies under their bound (90 % wanted)\n",
             *(
                 ["| cases | share |", "| --- | --- |", *covered]
