@@ -17,7 +17,7 @@ from engines.linear.calibration import Calibration, learn
 from engines.linear.combine import adaptive, rss
 from engines.linear.fourier import readout_to_hybrid, to_image, to_kspace
 from engines.linear.noise import covariance, whitener
-from hw_sim.coils import head_array
+from hw_sim.coils import Array, head_array
 from hw_sim.planes import Plane, planes, points
 from hw_sim.signal import slice_image, slice_kspace
 from hw_sim.tissue import Tissue
@@ -81,17 +81,19 @@ class Case:
         return to_kspace(self.hybrid, 2)
 
 
-def simulate(group: str, name: str, subject: Subject, height_mm: float = 0.0, seed: int = 0) -> Slice:
-    """Scan an axial slice with sixteen coils and correlated noise, 256 x 256 pixels of 0.9 mm, 3 mm thick."""
+def simulate(
+    group: str, name: str, subject: Subject, height_mm: float = 0.0, seed: int = 0, *, of_pixels: bool = False
+) -> Slice:
+    """Scan an axial slice with sixteen coils and correlated noise, 256 x 256 pixels of 0.9 mm, 3 mm thick.
+
+    An object made `of_pixels`, as downloaded phantoms are, shows no ringing.
+    """
     scan = Simulate(matrix=(MATRIX, MATRIX), fov_mm=(FOV_MM, FOV_MM), thickness_mm=3.0, centre_mm=(0.0, 0.0, height_mm))
-    plane = planes(scan)[0]
-    coils = head_array(COILS)
-    viewed = slice_image(subject, plane, scan, _weight_of_nothing)
-    samples = slice_kspace(viewed, plane, coils, scan)
+    plane, coils = planes(scan)[0], head_array(COILS)
+    clean = _of_pixels(subject, plane, coils) if of_pixels else _received(subject, plane, coils, scan)
     chance = np.random.default_rng(seed)
     root = np.linalg.cholesky(coils.covariance)
     matrix = whitener(covariance(root @ _white(chance, (COILS, NOISE_SAMPLES))))
-    clean = readout_to_hybrid(np.ascontiguousarray(samples.swapaxes(0, 1)), 2 * MATRIX, MATRIX).swapaxes(0, 1)
     clean = np.tensordot(matrix, clean, 1)
     truth = rss(to_image(clean, 1))
     brain = subject.brain(_pixels(plane))
@@ -99,6 +101,18 @@ def simulate(group: str, name: str, subject: Subject, height_mm: float = 0.0, se
     noise = np.tensordot(matrix @ root, _white(chance, clean.shape), 1).astype(np.complex64)
     clean = (clean * scale).astype(np.complex64)
     return Slice(group, name, clean + noise, clean, truth * scale, _head(truth), brain)
+
+
+def _received(subject: Subject, plane: Plane, coils: Array, scan: Simulate) -> Complex:
+    """What the coils receive (coil, line, x) in hybrid space, without noise; drawn finer than the pixels."""
+    samples = slice_kspace(slice_image(subject, plane, scan, _weight_of_nothing), plane, coils, scan)
+    return readout_to_hybrid(np.ascontiguousarray(samples.swapaxes(0, 1)), 2 * MATRIX, MATRIX).swapaxes(0, 1)
+
+
+def _of_pixels(subject: Subject, plane: Plane, coils: Array) -> Complex:
+    across_mm = _across_mm()
+    image = subject.image(_pixels(plane), _weight_of_nothing)
+    return to_kspace(coils.on_plane(plane, across_mm, across_mm) * image, 1)
 
 
 def _weight_of_nothing(tissue: Tissue) -> float:  # noqa: ARG001 (subjects of the report carry their own contrast)
@@ -111,9 +125,12 @@ def _white(chance: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.co
     return (real + 1j * imaginary) / np.sqrt(2)
 
 
+def _across_mm() -> NDArray[np.float64]:
+    return (np.arange(MATRIX, dtype=np.float64) - MATRIX // 2) * (FOV_MM / MATRIX)
+
+
 def _pixels(plane: Plane) -> NDArray[np.float64]:
-    across_mm = (np.arange(MATRIX, dtype=np.float64) - MATRIX // 2) * (FOV_MM / MATRIX)
-    return points(plane, across_mm, across_mm)
+    return points(plane, _across_mm(), _across_mm())
 
 
 def _head(image: NDArray[np.float32]) -> Bool:
@@ -169,7 +186,8 @@ def head_slices(folder: Path, split: str, heights_mm: Iterable[float] = HEIGHTS_
 
 
 def phantom_slices() -> Iterator[Slice]:
-    """The MNI head in two contrasts, and Shepp-Logan."""
+    """The MNI head in two contrasts, and Shepp-Logan, as an object and made of pixels."""
     yield simulate("mni", "MNI T1", Template(), 20.0)
     yield simulate("mni", "MNI T2", Template(t2_weighted=True), 20.0)
     yield simulate("shepp_logan", "Shepp-Logan", SheppLogan())
+    yield simulate("shepp_logan", "Shepp-Logan of pixels", SheppLogan(), of_pixels=True)

@@ -19,6 +19,7 @@ Points = NDArray[np.float64]
 
 AIR: Final = 0.08  # share of bright tissue below which a voxel that is connected to the outside is air
 FAT_LEFT: Final = 0.3  # of the template's scalp, so that it is as bright beside the brain as in the test heads
+RIM: Final = 0.03
 # Value, semi-axes and centre as shares of half the field of view, turn in degrees: Toft, PhD thesis, DTU 1996.
 ELLIPSES: Final = (
     (1.0, 0.69, 0.92, 0.0, 0.0, 0.0),
@@ -146,8 +147,9 @@ class SheppLogan:
         return total
 
     def brain(self, points_mm: Points) -> NDArray[np.bool_]:
-        """Tell what lies inside the skull."""
-        return self._inside(points_mm, *ELLIPSES[1][1:])
+        """Tell what lies inside the skull, without the pixels that share in it."""
+        _, wide, high, *place = ELLIPSES[1]
+        return self._inside(points_mm, wide - RIM, high - RIM, *place)
 
     def _inside(
         self, points_mm: Points, wide: float, high: float, right: float, up: float, turn_deg: float

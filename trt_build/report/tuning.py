@@ -15,7 +15,7 @@ from trt_build.report.methods import Drawn, with_ecalib
 
 __all__ = ["GRID", "Tuned", "tune"]
 
-GRID: Final = (0.002, 0.004, 0.007, 0.01, 0.015, 0.02, 0.03)
+GRID: Final = (0.001, 0.002, 0.004, 0.007, 0.01, 0.015, 0.02, 0.03)
 Key = tuple[str, int, str]  # group, acceleration, pattern
 
 
