@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from engines.card import Graph
 from engines.plans import Plans
 
-__all__ = ["Backend", "Infer", "Job", "Opened", "Tensors"]
+__all__ = ["Backend", "Infer", "Job", "Opened", "Tensors", "first_line"]
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 Infer: TypeAlias = Callable[[Tensors], dict[str, NDArray[Any]]]
@@ -53,3 +53,8 @@ class Backend(Protocol):
 
     def open_graph(self, job: Job) -> AbstractContextManager[Opened]:
         """Load the graph on enter, release it on exit; raises EngineError where it cannot be run."""
+
+
+def first_line(error: Exception) -> str:
+    """What a library says was wrong, without its stack."""
+    return (str(error).strip().splitlines() or [repr(error)])[0]

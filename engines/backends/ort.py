@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from engines.backends.interface import Job, Opened, Tensors
+from engines.backends.interface import Job, Opened, Tensors, first_line
 from engines.errors import EngineError
 
 __all__ = ["missing", "open_graph"]
@@ -34,17 +34,13 @@ def open_graph(job: Job) -> Iterator[Opened]:
     try:
         session = onnxruntime.InferenceSession(job.onnx, options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise EngineError(f"onnxruntime cannot load {job.name}: {_first_line(error)}") from error
+        raise EngineError(f"onnxruntime cannot load {job.name}: {first_line(error)}") from error
     outputs = list(job.graph.outputs)
 
     def infer(tensors: Tensors) -> dict[str, NDArray[Any]]:
         try:
             return dict(zip(outputs, session.run(outputs, dict(tensors)), strict=True))
         except Exception as error:
-            raise EngineError(f"onnxruntime failed in {job.name}: {_first_line(error)}") from error
+            raise EngineError(f"onnxruntime failed in {job.name}: {first_line(error)}") from error
 
     yield Opened(infer, onnxruntime.__version__, "single")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [repr(error)])[0]
