@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engines.card import Range
 from engines.linear.columns import invert_columns, prepare_columns, solve_columns
 from engines.linear.combine import rss
 from engines.linear.fourier import to_image, to_kspace
@@ -82,16 +83,26 @@ def test_a_scaled_copy_is_as_good_as_the_copy_and_noise_counts_as_its_power():
     assert quality(noisy + 1, truth, region).ssim < figures.ssim
 
 
-def test_a_network_that_adds_nothing_is_the_linear_image_of_the_same_regularisation(case):
-    def infer(inputs):
-        image = apply_inverse(inputs["inverse"], inputs["normal"][0])[None]
-        return {"image": image, "error": np.ones_like(image[:, :1])}
+def nothing_added(inputs):
+    """A network that gives P b, and one sigma as the bound on its error."""
+    image = apply_inverse(inputs["inverse"], inputs["normal"][0])[None]
+    return {"image": image, "error": np.ones_like(image[:, :1])}
 
-    drawn = network(infer, 0.05).draw(case)
+
+def test_a_network_that_adds_nothing_is_the_linear_image_of_the_same_regularisation(case):
+    drawn = network(nothing_added, 0.05).draw(case)
     problem = prepare_columns(case.maps, case.acquired, 0.05, bounding_box(case.calibration.inside))
     wanted = solve_columns(invert_columns(problem), case.hybrid)
     assert np.linalg.norm(drawn.image - wanted) < 1e-4 * np.linalg.norm(wanted)
     assert (drawn.error[case.calibration.inside] == 1).all()
+    assert drawn.outside == ()
+
+
+def test_cases_outside_the_range_of_the_card_are_drawn_and_named(case):
+    made_for = Range(
+        acceleration=(4, 8), coils=(4, 32), matrix=(16, 512), snr=(1, 100), calibration_lines=(16, 32), contrast=("T1",)
+    )
+    assert network(nothing_added, 0.05, made_for).draw(case).outside == ("R 3, made for 4 to 8",)
 
 
 def test_coverage_is_the_share_of_errors_under_their_bound(case):
@@ -122,14 +133,16 @@ def test_the_report_writes_tables_pictures_and_figures_and_says_who_was_not_trai
     def steps(what, count):
         return lambda: taken.append((what, count))
 
-    learned = [without_weights("unet"), without_weights("varnet"), without_weights("network")]
+    learned = [without_weights("unet"), without_weights("varnet"), network(nothing_added, 0.05)]
     document = write_report(tmp_path, Plan(tmp_path, accelerations=(4,)), learned, {"model": "none"}, steps)
     assert [count for _, count in taken] == [2] * 4
-    assert json.loads((tmp_path / "report.json").read_text())["about"]["not trained"] == ["unet", "varnet", "network"]
+    assert json.loads((tmp_path / "report.json").read_text())["about"]["not trained"] == ["unet", "varnet"]
     assert document["about"]["not measured"] == ["heads", "shepp_logan", "real"]
     text = (tmp_path / "report.md").read_text()
     assert "| E2E-VarNet | not trained | not trained |" in text
     assert (tmp_path / "panels" / "disc_r4.png").stat().st_size > 10_000
-    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 1 + 2 * 5
+    assert len((tmp_path / "rows.csv").read_text().splitlines()) == 1 + 2 * 6
+    assert 0 < document["coverage"]["mni"] < 0.9
+    assert {loss["peer"] for loss in document["losses"]} >= {"l1_wavelet"}
     means = {(m["pattern"], m["method"]): m["brain_psnr_db"] for m in document["means"]}
     assert means["equispaced", "l1_wavelet"] > means["equispaced", "zero_filled"]
