@@ -1,5 +1,6 @@
 """The command line of the builder: what it can build with here."""
 
+from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,15 @@ PARTS = {  # module -> (distribution, what it is for, how to get it)
     "tensorrt": ("tensorrt", "compiling plans for the GPU at hand", "pip install 'scanside[gpu]'"),
 }
 
+
+class Supervision(str, Enum):
+    """What a network learns from."""
+
+    supervised = "supervised"
+    ssdu = "ssdu"
+    noise2noise = "noise2noise"
+
+
 DATA = Path("../shared/data")
 
 app = typer.Typer(
@@ -33,6 +43,8 @@ app = typer.Typer(
     life: train, export (torch to ONNX), compile (ONNX to a TensorRT plan), verify (the plan against the same ONNX on
     the CPU), sign. None of these commands exists before it works.
 
+    \b
+    scanside-build train     a network, on simulated scans of a folder of volumes
     \b
     scanside-build report    what the network reaches, beside what a user would take instead
     \b
@@ -77,6 +89,44 @@ def report(  # noqa: PLR0913, PLR0917 - a command line has many options
     given = {"network": network, "unet": unet, "varnet": varnet}
     checkpoints = tuple((key, path) for key, path in given.items() if path is not None)
     write(Options(out, data, model, backend, checkpoints, threads, quick, allow_unsigned))
+
+
+@app.command()
+def train(  # noqa: PLR0913, PLR0917 - a command line has many options
+    folder: Annotated[Path, typer.Argument(help="Folder of NIfTI volumes, with split.csv or without.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoint.pt, curves.csv and curves.png.")],
+    recipe: Annotated[str, typer.Option(help="Name in trt_build/recipes, or a TOML file of your own.")] = "default",
+    network: Annotated[str | None, typer.Option(help="unrolled, unet or varnet: the recipe of that name.")] = None,
+    supervision: Annotated[Supervision, typer.Option(help="What the network learns from.")] = Supervision.supervised,
+    minutes: Annotated[float | None, typer.Option(help="Be done after so many.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Steps of the optimiser, in place of the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="In place of the recipe's.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that simulate scans.")] = 2,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    large: Annotated[bool, typer.Option("--large", help="The recipe for a GPU.")] = False,  # noqa: FBT002
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,  # noqa: FBT002
+) -> None:
+    """Train a network on simulated scans of volumes; the recipe `default` takes about 75 minutes on 2 CPU cores.
+
+    Example: scanside-build train ../shared/data/heads --out runs/brain
+    """
+    from trt_build.training.command import Options, run
+
+    named = {None: recipe, "unrolled": recipe}.get(network, network)
+    run(
+        Options(
+            folder,
+            out,
+            "large" if large else str(named),
+            supervision.value,
+            minutes,
+            steps,
+            seed,
+            workers,
+            device,
+            resume,
+        )
+    )
 
 
 def _release(module: str, distribution: str) -> str | None:

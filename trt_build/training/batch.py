@@ -1,5 +1,6 @@
 """A setup as tensors: what goes from the workers that simulate to the network that learns."""
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -38,6 +39,19 @@ class Batch:
             if getattr(self, name) is not None
         }
         return replace(self, **part)
+
+    def turned(self, angle: float) -> "Batch":
+        """The same scan with another phase (rad) of the receiver: b, target and lines turn together."""
+        cosine, sine = math.cos(angle), math.sin(angle)
+        turned: dict[str, Any] = {
+            name: torch.stack((cosine * re - sine * im, sine * re + cosine * im), 1)
+            for name in ("normal", "target")
+            for re, im in (getattr(self, name).unbind(1),)
+        }
+        for name in ("loss_lines", "coil_lines", "calibration"):
+            if getattr(self, name) is not None:
+                turned[name] = getattr(self, name) * complex(cosine, sine)
+        return replace(self, **turned)
 
     def to(self, device: torch.device) -> "Batch":
         """The same on a device."""

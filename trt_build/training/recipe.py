@@ -36,7 +36,8 @@ class Recipe(BaseModel):
     minutes: float | None = Field(default=None, gt=0, description="stop earlier when they are over")
     setups_per_step: int = Field(default=2, ge=1)
     frames_per_setup: int = Field(default=4, ge=1, description="frames of a setup in one step")
-    rate: float = Field(default=1e-3, gt=0, description="highest learning rate of AdamW")
+    uses: int = Field(default=2, ge=1, description="times that each frame is learned from, in another phase")
+    rate: float = Field(default=1.5e-3, gt=0, description="highest learning rate of AdamW")
     warm_up: int = Field(default=300, ge=0, description="steps until it is reached")
     decay: float = Field(default=1e-4, ge=0, description="weight decay")
     ssim: float = Field(default=0.1, ge=0, description="weight of 1 - SSIM in the loss")
@@ -48,6 +49,8 @@ class Recipe(BaseModel):
     def setups(self) -> DataRecipe:
         """Ranges of the simulated scans; regularisation is that of the network's shape."""
         given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in self.data.items()}
+        if "regularisation" in self.shape:
+            given["regularisation"] = self.shape["regularisation"]
         return DataRecipe(**given)
 
     def setups_of(self, step: int) -> int:
@@ -57,8 +60,8 @@ class Recipe(BaseModel):
 
     def steps_per_block(self) -> int:
         """Steps that the frames of BLOCK setups last for."""
-        uses = -(-self.setups().frames // self.frames_per_setup)
-        return uses * -(-BLOCK // self.setups_per_step)
+        parts = -(-self.setups().frames // self.frames_per_setup)
+        return self.uses * parts * -(-BLOCK // self.setups_per_step)
 
 
 def read_recipe(path: Path, **changes: Any) -> Recipe:

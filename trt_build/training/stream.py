@@ -1,5 +1,6 @@
 """Setups for training, made by worker processes; the same ones in the same order whatever their number."""
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,10 +49,10 @@ def _modest(_: int) -> None:
     os.nice(5)
 
 
-def pieces(setups: Setups, at_once: int, frames: int, workers: int) -> Iterator[tuple[Batch, ...]]:
+def pieces(setups: Setups, at_once: int, frames: int, uses: int, workers: int) -> Iterator[tuple[Batch, ...]]:
     """What one step learns from: `at_once` pieces of `frames` frames, each of another setup.
 
-    Every frame is used once. BLOCK setups are held at a time.
+    Every frame is used `uses` times, each time with another phase. BLOCK setups are held at a time.
     """
     loader = DataLoader(
         setups,
@@ -65,13 +66,16 @@ def pieces(setups: Setups, at_once: int, frames: int, workers: int) -> Iterator[
     for number, batch in enumerate(loader, setups.first + 1):
         block.append(batch)
         if number % BLOCK == 0:
-            yield from _shuffled(block, at_once, frames, setups.seed + number)
+            chance = torch.Generator().manual_seed(setups.seed + number)
+            for _ in range(uses):
+                yield from _shuffled(block, at_once, frames, chance)
             block = []
 
 
-def _shuffled(block: list[Batch], at_once: int, frames: int, seed: int) -> Iterator[tuple[Batch, ...]]:
-    chance = torch.Generator().manual_seed(seed)
+def _shuffled(block: list[Batch], at_once: int, frames: int, chance: torch.Generator) -> Iterator[tuple[Batch, ...]]:
     for start in range(0, len(block[0].normal), frames):
         order = torch.randperm(len(block), generator=chance).tolist()
         for first in range(0, len(order), at_once):
-            yield tuple(block[k].frames(start, start + frames) for k in order[first : first + at_once])
+            angles = (2 * math.pi * torch.rand(at_once, generator=chance)).tolist()
+            some = zip(order[first : first + at_once], angles, strict=False)
+            yield tuple(block[k].frames(start, start + frames).turned(angle) for k, angle in some)

@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -58,7 +59,7 @@ class _State:
         self.network = _fast(network_of(recipe).to(self.device))
         self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), 0.0, (0.9, 0.99), weight_decay=recipe.decay)
-        self.step, self.minutes = 0, 0.0
+        self.step, self.minutes, self.commit = 0, 0.0, _commit()
 
     def dump(self) -> dict[str, Any]:
         return {
@@ -67,6 +68,8 @@ class _State:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "minutes": self.minutes,
+            "commit": self.commit,
+            "device": self.device.type,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -120,6 +123,15 @@ def _fast(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
+def _commit() -> str:
+    """Which Scanside trains here."""
+    try:
+        asked = ("git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD")
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
 def _every(recipe: Recipe) -> int:
     """Steps between two checkpoints: whole blocks, so that a resumed training sees the setups it would have seen."""
     block = recipe.steps_per_block()
@@ -148,7 +160,7 @@ def _stream(training: Training, step: int) -> Iterator[tuple[Batch, ...]]:
     first = recipe.setups_of(step)
     left = recipe.setups_of(recipe.steps + recipe.steps_per_block() - 1) - first
     setups = Setups(training.folder, ranges, recipe.seed, first, left)
-    return pieces(setups, recipe.setups_per_step, recipe.frames_per_setup, training.workers)
+    return pieces(setups, recipe.setups_per_step, recipe.frames_per_setup, recipe.uses, training.workers)
 
 
 def validation_batches(training: Training, seed: int = 2026, accelerations: Sequence[int] = (4, 8)) -> Iterator[Batch]:
