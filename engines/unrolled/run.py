@@ -14,6 +14,7 @@ from engines.errors import EngineError
 from engines.linear.calibration import Calibration
 from engines.linear.columns import never
 from engines.linear.errors import wanted_shape
+from engines.linear.maps import support
 from engines.linear.preconditioned import prepare_iteration
 from engines.unrolled.bridge import Infer, Tensors, bridge
 from engines.unrolled.problem import (
@@ -36,11 +37,22 @@ from engines.unrolled.trust import (
     withheld_lines,
 )
 
-__all__ = ["Cascades", "NetworkImage", "Prepared", "draw", "expected_lines", "inverse_bytes", "make_ready", "prepare"]
+__all__ = [
+    "Cascades",
+    "NetworkImage",
+    "Prepared",
+    "close_support",
+    "draw",
+    "expected_lines",
+    "inverse_bytes",
+    "make_ready",
+    "prepare",
+]
 
 Mask = NDArray[np.bool_]
 Complex = NDArray[np.complex64]
 Consistency: TypeAlias = Literal["blocks", "columns", "iteration"]
+FAINTEST, MARGIN = 0.08, 0.016  # see close_support: share of the object's signal, share of the field of view
 ERROR_SHARES: Final = (50, 95)  # percentiles of the error map that stand on an image
 
 
@@ -86,6 +98,12 @@ def expected_lines(calibration: Calibration) -> Mask | None:
     return expected
 
 
+def close_support(calibration: Calibration) -> Mask:
+    """Where the object is (y, x), with less margin than the linear image has: the network's time goes with its box."""
+    lines = calibration.lines, calibration.maps.shape[1], calibration.first_line
+    return calibration.inside & support(*lines, FAINTEST, MARGIN)
+
+
 def prepare(calibration: Calibration, acquired: Mask, regularisation: float, share: float = 0.0) -> Prepared:
     """State the problem of frames with these lines (line,), of which `share` are withheld; about 10 ms.
 
@@ -93,7 +111,7 @@ def prepare(calibration: Calibration, acquired: Mask, regularisation: float, sha
     blocks. Raises LinearError where there is no object.
     """
     withheld = withheld_lines(acquired, share) if share else np.zeros_like(acquired)
-    box = network_box(calibration.maps * calibration.inside, acquired & ~withheld, regularisation)
+    box = network_box(calibration.maps * close_support(calibration), acquired & ~withheld, regularisation)
     return Prepared(calibration, box, acquired, np.flatnonzero(withheld))
 
 
