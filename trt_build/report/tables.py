@@ -3,13 +3,15 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean, median
 from typing import Any, Final
 
 from trt_build.report.evaluate import Key, Row
 from trt_build.report.figures import Loss
 from trt_build.report.methods import NAMES, Method
+from trt_build.report.metrics import Quality
 
-__all__ = ["GROUPS", "loss_table", "quality_tables", "time_table", "write_csv"]
+__all__ = ["GROUPS", "loss_table", "main_table", "quality_tables", "write_csv"]
 
 GROUPS: Final = {
     "heads": "test heads (simulated)",
@@ -48,16 +50,28 @@ def _cell(means: Mapping[Key, Mapping[str, float]], key: Key, region: str) -> st
     return " / ".join(f"{means[key][f'{region}_{name}']:{form}}" for name, (_, form) in METRICS.items())
 
 
-def time_table(rows: Iterable[Row], methods: Sequence[Method]) -> str:
-    """Median time of each method over cases of 256 x 256 pixels."""
-    from statistics import median
-
-    some = [row for row in rows if row.group != "real"]
-    taken = {method.key: [row.ms for row in some if row.method == method.key] for method in methods}
-    body = [
-        [method.name, f"{median(taken[method.key]):.1f}" if taken[method.key] else "not trained"] for method in methods
+def main_table(rows: Sequence[Row], methods: Sequence[Method]) -> str:
+    """PSNR and SSIM inside the brain, means over masks and slices, and the median time of 256 x 256 pixels."""
+    columns = [
+        (group, acceleration)
+        for group in GROUPS
+        for acceleration in (4, 8)
+        if any((row.group, row.acceleration) == (group, acceleration) for row in rows)
     ]
-    return _table(["", "ms"], body)
+    body = []
+    for method in methods:
+        own = [row for row in rows if row.method == method.key]
+        taken = [row.ms for row in own if row.group != "real"]
+        cells = [_mean_cell([r.brain for r in own if (r.group, r.acceleration) == column]) for column in columns]
+        body.append([method.name, *cells, f"{median(taken):.0f}" if taken else ""])
+    head = [f"{GROUPS[group]}, R = {acceleration}" for group, acceleration in columns]
+    return _table(["", *head, "ms"], body)
+
+
+def _mean_cell(some: Sequence[Quality]) -> str:
+    if not some:
+        return "not trained"
+    return f"{mean(quality.psnr_db for quality in some):.1f} / {mean(quality.ssim for quality in some):.3f}"
 
 
 def loss_table(losses: Sequence[Loss]) -> str:

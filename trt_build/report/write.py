@@ -13,7 +13,8 @@ from trt_build.report.figures import benchmark, coverage, losses
 from trt_build.report.methods import Drawn, Method, classical
 from trt_build.report.panels import draw_panel
 from trt_build.report.real import real_slices
-from trt_build.report.tables import GROUPS, loss_table, quality_tables, time_table, write_csv
+from trt_build.report.tables import GROUPS, write_csv
+from trt_build.report.text import report_text
 from trt_build.report.tuning import Tuned, tune
 
 __all__ = ["Plan", "Steps", "write_report"]
@@ -103,7 +104,7 @@ def write_report(
     }
     write_csv(measured.rows, out / "rows.csv")
     (out / "report.json").write_text(json.dumps(document, indent=1) + "\n")
-    (out / "report.md").write_text(_text(document, measured, methods))
+    (out / "report.md").write_text(report_text(document, measured.rows, measured.pictures, methods))
     return document
 
 
@@ -130,55 +131,3 @@ def _tuning(tuned: Tuned) -> list[dict[str, Any]]:
         for (group, acceleration, pattern), weight in tuned.weights.items()
         for maps in ("ecalib" if tuned.ecalib[group, acceleration, pattern] else "ours",)
     ]
-
-
-def _text(document: Mapping[str, Any], measured: _Measured, methods: Sequence[Method]) -> str:
-    about = document["about"]
-    gains = [f"| {key} | {entry['value']:+.2f} |" for key, entry in document["figures"].items()]
-    covered = [f"| {GROUPS[group]} | {100 * share:.1f} % |" for group, share in document["coverage"].items()]
-    return "\n".join(
-        [
-            "# What the network shows",
-            "",
-            *(f"- {key}: {value}" for key, value in about.items()),
-            "",
-            METHOD,
-            "## Gain over ℓ1-wavelet, dB\n",
-            *(["| figure | dB |", "| --- | --- |", *gains] if gains else ["Not measured: there is no network.\n"]),
-            "",
-            "## Where a peer is better\n",
-            loss_table(losses(summary(measured.rows))) if gains else "Not measured: there is no network.\n",
-            "## Outside the range of the card: drawn here, but the chain sends the linear image\n",
-            *(f"- {case}: {why}" for case, why in document["outside"].items()),
-            "" if document["outside"] else "None of these cases.\n",
-            "## Error map: pixels in the head whose error lies under their bound (90 % wanted)\n",
-            *(
-                ["| cases | share |", "| --- | --- |", *covered]
-                if covered
-                else ["Not measured: there is no network.\n"]
-            ),
-            "",
-            "## Time\n",
-            time_table(measured.rows, methods),
-            "## Quality\n",
-            quality_tables(summary(measured.rows), methods),
-            "## Pictures\n",
-            *(f"![{picture}]({picture})\n" for picture in measured.pictures),
-        ]
-    )
-
-
-METHOD: Final = """Magnitudes, scale fitted by least squares in the region; peak of PSNR and range of SSIM are the
-largest value of the reference in the region. Means over slices. All methods get the same whitened samples: 24
-calibration lines in the middle, the others on a grid of every R-th line, or as many by chance.
-
-Simulated: 16 loops, 256 x 256, 0.9 mm, correlated noise, brain at 30 times the noise of a real part; the reference is
-the noise-free root sum of squares. Real: the reference is the fully sampled data, noise included, which
-counts as error of every method.
-
-Time is from the last readout on; what can be made before it is not in it: maps, inverses, opened engines.
-
-ℓ1-wavelet (30 iterations, pics -R W:3:0:lambda) has the weight and the maps, ours or ecalib's, that are best for it: on
-validation subjects for test heads, on the reported cases themselves for the other groups, which is in its favour.
-Heads of test subjects are measured, not pictured: their pictures are not for publication.
-"""
