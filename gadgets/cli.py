@@ -117,6 +117,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
             log_file=log_file,
             peer=peer.value,
             allow_unsigned=allow_unsigned,
+            open_networks=True,
         )
         try:
             run(options)

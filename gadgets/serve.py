@@ -57,6 +57,7 @@ class ServeOptions:
     log_file: Path | None = None
     peer: str = "auto"
     allow_unsigned: bool = False  # run networks that nobody whom we know has signed
+    open_networks: bool = False  # at start, not with the first scan that wants one
 
 
 def serve(options: ServeOptions) -> None:
@@ -116,6 +117,7 @@ class Server:
         self._listener = listener
         self.publisher = publisher
         self._choice = Choice.of(options.protocols)
+        self._open_networks = options.open_networks
         self._around = Surroundings(
             choice=self._choice,
             answer=self._answer,
@@ -141,7 +143,7 @@ class Server:
         for thread in self._threads:
             thread.start()
         self._around.workers.submit(warm)
-        for protocol in self._choice.known:
+        for protocol in self._choice.known if self._open_networks else ():
             if "network" in protocol.chain.order:
                 self.lender.borrow(protocol.engines.models["network"], protocol.engines.backends)
 

@@ -69,7 +69,7 @@ def test_check_explains_the_network_and_refuses_an_unsigned_or_altered_one(tmp_p
     assert "sign" in said
     code, said = check(path, "--allow-unsigned")
     assert code == 0
-    assert f"network   {model} on auto, emits network" in said
+    assert f"network   {model} on onnxruntime, emits network" in said
     assert "network 20000 ms" in said
     (model / "model.onnx").write_bytes(b"something else")
     code, said = check(path, "--allow-unsigned")

@@ -131,7 +131,7 @@ def after_motion(pixels):
 def test_motion_between_calibration_and_scan_is_caught_when_the_object_leaves_its_place():
     """Maps belong to coils, not to the object: an image is right as long as the object stays where maps are known."""
     assert after_motion(12) > 1.5
-    assert after_motion(6) < 1.1
+    assert after_motion(4) < 1.1
 
 
 def test_noise_alone_is_one():
