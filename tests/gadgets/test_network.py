@@ -93,8 +93,9 @@ def site(tmp_path):
         text = protocol(str(model), **changes)
         (tmp_path / "protocols").mkdir()
         (tmp_path / "protocols" / "test_network.toml").write_text(text, encoding="utf-8")
-        options = ServeOptions(port=0, open_networks=True, allow_unsigned=allow_unsigned, protocols=(tmp_path / "protocols",))
-        context = running(options)
+        context = running(
+            ServeOptions(port=0, open_networks=True, allow_unsigned=allow_unsigned, protocols=(tmp_path / "protocols",))
+        )
         server = context.__enter__()
         servers.append(context)
         server.lender.borrow(str(model), ("onnxruntime",)).wait(PATIENCE_S)
