@@ -24,6 +24,8 @@ __all__ = ["BACKENDS", "Engine", "EngineError", "ModelError", "open_engine"]
 
 BACKENDS: Final[Mapping[str, str]] = MappingProxyType(
     {  # in the order in which `auto` tries them: the fastest first, measured (engines/README.md)
+        "tensorrt": "engines.backends.trt",
+        "tensorrt_rtx": "engines.backends.rtx",
         "openvino": "engines.backends.ov",
         "onnxruntime": "engines.backends.ort",
         "reference": "engines.backends.reference",

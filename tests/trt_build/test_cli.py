@@ -5,7 +5,7 @@ import re
 from typer.testing import CliRunner
 
 from trt_build import cli
-from trt_build.driver import driver
+from engines.driver import driver
 
 
 def test_info_names_every_part_and_the_driver():

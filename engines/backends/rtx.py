@@ -1,0 +1,11 @@
+"""TensorRT-RTX on a GPU; it builds plans without one too."""
+
+from typing import Final
+
+from engines.backends.trt_adapter import Adapter
+
+__all__ = ["ADAPTER", "missing", "open_graph"]
+
+ADAPTER: Final = Adapter("tensorrt_rtx", ("tensorrt_rtx", "tensorrt_rtx_bindings"), "pip install 'scanside[rtx]'")
+missing = ADAPTER.missing
+open_graph = ADAPTER.open_graph
