@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from trt_build.driver import driver
+from engines.driver import driver
 
 __all__ = ["app"]
 
