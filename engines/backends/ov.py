@@ -41,6 +41,7 @@ def open_graph(job: Job) -> Iterator[Opened]:
         compiled = core.compile_model(core.read_model(job.onnx), "CPU", options)
     except RuntimeError as error:
         raise EngineError(f"openvino cannot load {job.name}: {first_line(error)}") from error
+    taken = {name for port in compiled.inputs for name in port.get_names()}  # without inputs that nothing depends on
     own = threading.local()
 
     def infer(tensors: Tensors) -> dict[str, NDArray[Any]]:
@@ -50,6 +51,7 @@ def open_graph(job: Job) -> Iterator[Opened]:
             given = {
                 name: openvino.Tensor(np.ascontiguousarray(value), shared_memory=True)
                 for name, value in tensors.items()
+                if name in taken
             }
             own.request.infer(given)
             return {name: own.request.get_tensor(name).data.copy() for name in job.graph.outputs}
