@@ -22,9 +22,10 @@ def health(host: str, port: int) -> str:
         told = Health.model_validate_json(query(host, port, "scanside::health"))
     except ConnectionRefusedError:
         return f"none at {host}:{port}; start one with: scanside serve --port {port}"
+    networks = "".join(f", {model}: {engine}" for model, engine in told.engines.items())
     return (
         f"{told.status} at {host}:{port}, release {told.release}, {told.connections} connections, "
-        f"up {told.uptime_s:.0f} s, {told.resident_mib:.0f} MiB"
+        f"up {told.uptime_s:.0f} s, {told.resident_mib:.0f} MiB{networks}"
     )
 
 
