@@ -8,7 +8,7 @@ is a grid and pixels y / R apart are solved together. The same graph serves both
 import torch
 from torch import Tensor
 
-__all__ = ["shrinkage", "solve"]
+__all__ = ["solve"]
 
 
 def solve(inverse: Tensor, planes: Tensor) -> Tensor:
@@ -20,12 +20,3 @@ def solve(inverse: Tensor, planes: Tensor) -> Tensor:
     real = product[:, :, :, 0, 0] - product[:, :, :, 1, 1]
     imaginary = product[:, :, :, 1, 0] + product[:, :, :, 0, 1]
     return torch.stack((real, imaginary)).permute(3, 0, 4, 1, 2).reshape(frames, 2, rows, columns)
-
-
-def shrinkage(inverse: Tensor, regularisation: float, shape: tuple[int, int]) -> Tensor:
-    """Lambda P_ii (1, 1, y, x): 0 where the data say everything about a pixel, 1 where they say nothing."""
-    rows, columns = shape
-    alias = inverse.shape[2]
-    diagonal = torch.arange(alias, device=inverse.device) * (alias + 1)
-    values = inverse.reshape(-1, 2 * alias * alias).index_select(1, diagonal)
-    return regularisation * values.reshape(-1, columns, alias).permute(2, 0, 1).reshape(1, 1, rows, columns)

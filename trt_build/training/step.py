@@ -12,13 +12,21 @@ from trt_build.training.loss import image_loss, pinball, withheld_loss
 from trt_build.training.networks import predict
 from trt_build.training.recipe import Recipe
 
-__all__ = ["Gradients", "keep_memory"]
+__all__ = ["Gradients", "one_thread"]
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8
 
 
-def keep_memory() -> None:
-    """Let glibc keep the memory of a step for the next: page faults were half the time, and one thread's at a time."""
+def one_thread() -> None:
+    """Let every thread use one core, and keep the memory of a step for the next.
+
+    Small operations over two cores waited for each other, a quarter of the time; page faults were half of it, and one
+    thread's at a time.
+    """
+    from threadpoolctl import threadpool_limits
+
+    torch.set_num_threads(1)
+    threadpool_limits(1)
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         for parameter, value in ((M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, 1 << 25), (M_TOP_PAD, 1 << 28)):

@@ -74,8 +74,15 @@ def pieces(setups: Setups, at_once: int, frames: int, uses: int, workers: int) -
 
 def _shuffled(block: list[Batch], at_once: int, frames: int, chance: torch.Generator) -> Iterator[tuple[Batch, ...]]:
     for start in range(0, len(block[0].normal), frames):
-        order = torch.randperm(len(block), generator=chance).tolist()
-        for first in range(0, len(order), at_once):
+        for group in _groups(block, at_once, chance):
             angles = (2 * math.pi * torch.rand(at_once, generator=chance)).tolist()
-            some = zip(order[first : first + at_once], angles, strict=False)
+            some = zip(group, angles, strict=False)
             yield tuple(block[k].frames(start, start + frames).turned(angle) for k, angle in some)
+
+
+def _groups(block: list[Batch], at_once: int, chance: torch.Generator) -> list[list[int]]:
+    """Setups that share a step: of about one size, so that no thread waits for another's; in random order."""
+    order = torch.randperm(len(block), generator=chance).tolist()
+    order.sort(key=lambda k: block[k].normal.numel())
+    groups = [order[first : first + at_once] for first in range(0, len(order), at_once)]
+    return [groups[k] for k in torch.randperm(len(groups), generator=chance).tolist()]

@@ -19,7 +19,7 @@ from trt_build.training import checkpoint, curves
 from trt_build.training.batch import Batch, batch_of
 from trt_build.training.networks import network_of
 from trt_build.training.recipe import Recipe
-from trt_build.training.step import Gradients, keep_memory
+from trt_build.training.step import Gradients, one_thread
 from trt_build.training.stream import Setups, pieces
 from trt_build.training.validate import Judged, judge, linear_figures
 
@@ -58,7 +58,9 @@ class _State:
         self.device = torch.device(training.device)
         self.network = _fast(network_of(recipe).to(self.device))
         self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False)
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), 0.0, (0.9, 0.99), weight_decay=recipe.decay)
+        self.optimiser = torch.optim.AdamW(
+            self.network.parameters(), 0.0, (0.9, 0.99), weight_decay=recipe.decay, fused=True
+        )
         self.step, self.minutes, self.commit = 0, 0.0, _commit()
 
     def dump(self) -> dict[str, Any]:
@@ -76,6 +78,8 @@ class _State:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:
+            group["fused"] = True
         self.step, self.minutes = state["step"], state["minutes"]
 
 
@@ -85,7 +89,7 @@ def train(training: Training, tell: Callable[[Progress], None] = lambda _: None)
     The same recipe, folder and device make the same network, resumed or not, unless `minutes` cut it short. Raises
     DataError, RecipeError and CheckpointError.
     """
-    keep_memory()
+    one_thread()
     recipe, out = training.recipe, training.out
     out.mkdir(parents=True, exist_ok=True)
     state = _State(training)
