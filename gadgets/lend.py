@@ -43,12 +43,15 @@ class Opened:
         return int(self.model.graph("cascade_0").outputs["hidden_out"].shape[1])
 
     @property
+    def runs_on(self) -> str:
+        """Backend, its version, its arithmetic."""
+        return f"{self.whole.backend} {self.whole.version} ({self.whole.precision})"
+
+    @property
     def told(self) -> str:
         """One sentence for people."""
         card, passed = self.model.card, "; ".join(f"{name}: {why}" for name, why in self.why_not.items())
-        return f"{card.name} {card.version} runs on {self.whole.backend} {self.whole.version}" + (
-            f" (not on {passed})" if passed else ""
-        )
+        return f"{card.name} {card.version} runs on {self.runs_on}" + (f"; not on {passed}" if passed else "")
 
 
 class Loan:
@@ -162,10 +165,7 @@ class Lender:
     def engines(self) -> dict[str, str]:
         """What runs each network, or why nothing does, by model: for Health."""
         states = {loan.name: loan.state() for loan in self._loans.values()}
-        return {
-            name: state if isinstance(state, str) else f"{state.whole.backend} {state.whole.version}"
-            for name, state in states.items()
-        }
+        return {name: state if isinstance(state, str) else state.runs_on for name, state in states.items()}
 
     def close(self) -> None:
         """Free every engine."""

@@ -99,7 +99,7 @@ def test_a_structure_that_the_used_lines_cannot_see_is_seen_by_the_withheld_ones
     invented = scene.target + null_space(scene, prepared, used)
     rows = np.flatnonzero(used)
     before, after = (residual(scene, prepared, pixels, rows) for pixels in (scene.target, invented))
-    assert after < 1.3 * before  # data consistency hardly moves, though half of the image's energy is invented
+    assert after < 1.3 * before  # data consistency hardly moves, though what is invented has half of the image's norm
     assert trust(scene, invented, prepared).error > 3 * trust(scene, scene.target, prepared).error
 
 
