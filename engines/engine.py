@@ -6,7 +6,7 @@ vectors; shapes are checked the first time they come.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final, cast
@@ -20,7 +20,7 @@ from engines.plans import user_plans
 from engines.selftest import self_test
 from engines.shapes import check
 
-__all__ = ["BACKENDS", "Engine", "EngineError", "ModelError", "open_engine"]
+__all__ = ["BACKENDS", "Engine", "EngineError", "ModelError", "job_of", "open_engine"]
 
 BACKENDS: Final[Mapping[str, str]] = MappingProxyType(
     {  # in the order in which `auto` tries them: the fastest first, measured (engines/README.md)
@@ -78,19 +78,16 @@ def open_engine(
     Raises EngineError where the backend cannot run it, or its results are not the model's.
     """
     say = tell or _silent
-    job = Job(
-        name=f"{model.card.name}/{graph}",
-        onnx=model.read(f"{graph}.onnx") if graph in model.card.graphs else b"",
-        graph=model.graph(graph),
-        hash=model.hash,
-        multiple=model.card.multiple,
-        precisions=model.card.precisions,
-        threads=threads,
-        plans=user_plans(say),
-        tell=say,
-    )
+    job = replace(job_of(model, graph), threads=threads, plans=user_plans(say), tell=say)
     with ExitStack() as stack:
         yield _first_that_works(_wanted(backend), model, job, stack)
+
+
+def job_of(model: Model, graph: str) -> Job:
+    """State what is to be opened; raises ModelError for a graph that the model does not have."""
+    ports = model.graph(graph)
+    onnx = model.read(f"{graph}.onnx")
+    return Job(f"{model.card.name}/{graph}", onnx, ports, model.hash, precisions=model.card.precisions)
 
 
 def _wanted(backend: str) -> tuple[str, ...]:

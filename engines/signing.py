@@ -21,7 +21,7 @@ else:
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-__all__ = ["SIGNATURE", "fingerprint", "key_folders", "signed_part", "signer", "trusted_keys"]
+__all__ = ["SIGNATURE", "encode_signature", "fingerprint", "key_folders", "signed_part", "signer", "trusted_keys"]
 
 SIGNATURE = "signature.toml"
 _PURPOSE = b"scanside model card 1\n"
@@ -98,3 +98,11 @@ def _read(path: Path) -> tuple[str, bytes]:
         ) from None
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(f"{path}: not a signature ({error!r}); sign it again with: scanside-build sign") from error
+
+
+def encode_signature(name: str, signature: bytes) -> str:
+    """Text of signature.toml: fingerprint of the key, and what it made of `signed_part`."""
+    return (
+        f'# Ed25519 signature of card.toml, which names the SHA-256 of every other file.\nkey = "{name}"\n'
+        f'signature = "{base64.b64encode(signature).decode()}"\n'
+    )

@@ -16,7 +16,13 @@ PARTS = {  # module -> (distribution, what it is for, how to get it)
     "torch": ("torch", "training and export", "pip install 'scanside[build]'"),
     "onnx": ("onnx", "the exchange format between them", "pip install 'scanside[build]'"),
     "onnxruntime": ("onnxruntime", "running networks on the CPU, the truth that plans are verified against", ""),
-    "tensorrt": ("tensorrt", "compiling plans for the GPU at hand", "pip install 'scanside[gpu]'"),
+    "openvino": ("openvino", "running networks on the CPU, the default", ""),
+    "tensorrt": ("tensorrt", "plans for the GPU at hand", "pip install 'scanside[gpu]'"),
+    "tensorrt_rtx_bindings": (
+        "tensorrt-rtx-cu13-bindings",
+        "the same, and to build without a GPU",
+        "pip install 'scanside[rtx]'",
+    ),
 }
 
 
@@ -39,12 +45,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""Make the networks that the plugin runs: the only place that sees torch.
 
-    The plugin reconstructs without any network, so there is nothing to build yet. To come, in the order of a network's
-    life: train, export (torch to ONNX), compile (ONNX to a TensorRT plan), verify (the plan against the same ONNX on
-    the CPU), sign. None of these commands exists before it works.
+    In the order of a network's life: train, export (torch to ONNX), verify (every backend makes the same images), sign,
+    compile (a plan for the GPU at hand).
 
     \b
     scanside-build train     a network, on simulated scans of a folder of volumes
+    \b
+    scanside-build compile   a model for a backend, with progress
+    \b
+    scanside-build verify    that every backend makes the same images
+    \b
+    scanside-build sign      a model that you vouch for, with a key of keygen
+    \b
+    scanside-build export    what was trained, to ONNX and a card
     \b
     scanside-build report    what the network reaches, beside what a user would take instead
     \b
@@ -127,6 +140,87 @@ def train(  # noqa: PLR0913, PLR0917 - a command line has many options
             resume,
         )
     )
+
+
+@app.command()
+def keygen(
+    file: Annotated[Path, typer.Argument(help="Private key to write; the public one is written beside it.")],
+    passphrase: Annotated[bool, typer.Option(help="Ask for one, and encrypt the private key with it.")] = False,  # noqa: FBT002
+) -> None:
+    """Make a pair of Ed25519 keys to sign models with.
+
+    Example: scanside-build keygen ~/keys/site.pem
+    """
+    from trt_build.commands import keygen_command
+
+    keygen_command(file, passphrase=passphrase)
+
+
+@app.command()
+def sign(
+    model: Annotated[str, typer.Argument(help="Name or folder of a model.")],
+    key: Annotated[Path, typer.Option(help="Private key, of `keygen`.")],
+) -> None:
+    """Check a model folder and vouch for it: unsigned or altered ones are not loaded.
+
+    Example: scanside-build sign runs/brain/model --key ~/keys/site.pem
+    """
+    from trt_build.commands import sign_command
+
+    sign_command(model, key)
+
+
+@app.command("compile")
+def compile_(
+    model: Annotated[str, typer.Argument(help="Name or folder of a model.")],
+    backend: Annotated[str, typer.Option(help="tensorrt_rtx (builds without a GPU too), tensorrt, openvino, …")],
+    out: Annotated[Path | None, typer.Option(help="Folder for the plans too; else the cache only.")] = None,
+    allow_unsigned: Annotated[bool, typer.Option(help="Take a model that nobody signed.")] = False,  # noqa: FBT002
+) -> None:
+    """Build every graph of a model for one backend, and keep the plans for the GPU at hand.
+
+    Example: scanside-build compile NAME --backend tensorrt_rtx
+    """
+    from trt_build.commands import compile_command
+
+    compile_command(model, backend, out, allow_unsigned=allow_unsigned)
+
+
+@app.command()
+def verify(
+    model: Annotated[str, typer.Argument(help="Name or folder of a model.")],
+    backend: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
+    data: Annotated[Path, typer.Option(help="Folder of volumes for the test scans; without it phantoms.")] = DATA
+    / "heads",
+    record: Annotated[bool, typer.Option(help="Write into the card what passed; sign it again then.")] = False,  # noqa: FBT002
+    allow_unsigned: Annotated[bool, typer.Option(help="Take a model that nobody signed.")] = False,  # noqa: FBT002
+) -> None:
+    """Compare the images of every backend with those of ONNX Runtime; what differs is refused from then on.
+
+    Example: scanside-build verify NAME --data ../shared/data/heads
+    """
+    from trt_build.commands import verify_command
+
+    verify_command(model, backend or [], data, record_passed=record, allow_unsigned=allow_unsigned)
+
+
+@app.command()
+def export(  # noqa: PLR0913, PLR0917 - a command line has many options
+    checkpoint: Annotated[Path, typer.Argument(help="checkpoint.pt of `train`.")],
+    out: Annotated[Path, typer.Option(help="Model folder to write; its last part is the model's name.")],
+    folder: Annotated[Path, typer.Option("--data", help="The folder that it was trained on.")],
+    version: Annotated[str, typer.Option(help="Of the model, for the card.")] = "1.0",
+    data_name: Annotated[str, typer.Option(help="What the training data is called, for the card.")] = "NIfTI volumes",
+    data_licence: Annotated[str, typer.Option(help="Its licence.")] = "not stated",
+    data_source: Annotated[str, typer.Option(help="Its address or citation.")] = "",
+) -> None:
+    """Make a model folder of a checkpoint: ONNX graphs, test vectors, a bound that holds, and a card.
+
+    Example: scanside-build export runs/brain/checkpoint.pt --out brain2d --data ../shared/data/heads
+    """
+    from trt_build.publish import Options, run
+
+    run(Options(checkpoint, out, folder, version, data_name, data_licence, data_source))
 
 
 def _release(module: str, distribution: str) -> str | None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from engines.card import Graph
 from engines.plans import Plans
 
-__all__ = ["Backend", "Infer", "Job", "Opened", "Tensors", "first_line"]
+__all__ = ["Backend", "Infer", "Job", "Opened", "Tensors", "first_line", "key_of", "refused"]
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 Infer: TypeAlias = Callable[[Tensors], dict[str, NDArray[Any]]]
@@ -28,7 +28,6 @@ class Job:
     onnx: bytes
     graph: Graph
     hash: str  # of the model
-    multiple: int = 1
     precisions: tuple[str, ...] = ("single",)  # those that were verified; a backend takes the fastest it has
     threads: int = 2
     plans: Plans | None = None  # where compiled plans are kept; None: nowhere
@@ -43,6 +42,7 @@ class Opened:
     infer: Infer
     version: str  # of the library
     precision: str  # of the arithmetic: "single", "bf16", "fp16"
+    key: Mapping[str, str]  # all that its results depend on
 
 
 class Backend(Protocol):
@@ -53,6 +53,19 @@ class Backend(Protocol):
 
     def open_graph(self, job: Job) -> AbstractContextManager[Opened]:
         """Load the graph on enter, release it on exit; raises EngineError where it cannot be run."""
+
+
+def key_of(job: Job, backend: str, version: str, options: str) -> dict[str, str]:
+    """All that the results of a backend on a CPU depend on."""
+    model, _, graph = job.name.partition("/")
+    named = {"model": model, "graph": graph, "hash": job.hash, "backend": backend}
+    return {**named, "version": version, "options": options}
+
+
+def refused(job: Job, key: Mapping[str, str]) -> str | None:
+    """Say why `scanside-build verify` found the images of this backend wrong, or None."""
+    reason = None if job.plans is None else job.plans.refused(key)
+    return None if reason is None else f"refused by scanside-build verify: {reason}"
 
 
 def first_line(error: Exception) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from engines.backends.interface import Job, Opened, Tensors, first_line
+from engines.backends.interface import Job, Opened, Tensors, first_line, key_of, refused
 from engines.errors import EngineError
 
 __all__ = ["missing", "open_graph"]
@@ -26,6 +26,10 @@ def open_graph(job: Job) -> Iterator[Opened]:
     """Load the graph into a session of its own threads."""
     import onnxruntime
 
+    key = key_of(job, "onnxruntime", onnxruntime.__version__, "single")
+    reason = refused(job, key)
+    if reason is not None:
+        raise EngineError(f"onnxruntime, {job.name}: {reason}")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = job.threads
     options.inter_op_num_threads = 1
@@ -43,4 +47,4 @@ def open_graph(job: Job) -> Iterator[Opened]:
         except Exception as error:
             raise EngineError(f"onnxruntime failed in {job.name}: {first_line(error)}") from error
 
-    yield Opened(infer, onnxruntime.__version__, "single")
+    yield Opened(infer, onnxruntime.__version__, "single", key)

@@ -7,15 +7,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.backends.interface import Job, Opened, Tensors, first_line
+from engines.backends.interface import Job, Opened, Tensors, first_line, key_of, refused
 from engines.errors import EngineError
 
 __all__ = ["missing", "open_graph"]
+
+_HINTS: Final = {"bf16": "bf16", "single": "f32"}  # ours -> its own, the fastest first
 
 
 def missing() -> str | None:
@@ -29,10 +31,11 @@ def open_graph(job: Job) -> Iterator[Opened]:
     import openvino
 
     core = openvino.Core()
-    half = "bf16" in job.precisions and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    release = openvino.__version__.partition("-")[0]
+    precision = _precision(job, core, release)
     options = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "INFERENCE_NUM_THREADS": job.threads,
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
@@ -58,4 +61,18 @@ def open_graph(job: Job) -> Iterator[Opened]:
         except RuntimeError as error:
             raise EngineError(f"openvino failed in {job.name}: {first_line(error)}") from error
 
-    yield Opened(infer, openvino.__version__.partition("-")[0], "bf16" if half else "single")
+    yield Opened(infer, release, precision, key_of(job, "openvino", release, precision))
+
+
+def _precision(job: Job, core: Any, release: str) -> str:
+    """The fastest arithmetic that the processor has, the card allows and nobody refused."""
+    has = {"single", *(["bf16"] if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else [])}
+    reasons = []
+    for precision in _HINTS:
+        if precision in job.precisions and precision in has:
+            reason = refused(job, key_of(job, "openvino", release, precision))
+            if reason is None:
+                return precision
+            reasons.append(f"{precision} {reason}")
+    told = "; ".join(reasons) or f"this processor has {', '.join(sorted(has))}"
+    raise EngineError(f"openvino, {job.name}: none of {', '.join(job.precisions)} can be used: {told}")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.backends.interface import Job, Opened, Tensors
+from engines.backends.interface import Job, Opened, Tensors, key_of
 from engines.errors import EngineError
 
 __all__ = ["infer", "missing", "open_graph"]
@@ -30,7 +30,7 @@ def open_graph(job: Job) -> Iterator[Opened]:
     """Lend P b; the weights are not looked at."""
     if set(job.graph.inputs) != {"normal", "inverse"}:
         raise EngineError(f"reference, {job.name}: got inputs {', '.join(job.graph.inputs)}, wanted normal and inverse")
-    yield Opened(infer, np.__version__, "single")
+    yield Opened(infer, np.__version__, "single", key_of(job, "reference", np.__version__, "single"))
 
 
 def infer(tensors: Tensors) -> dict[str, NDArray[Any]]:

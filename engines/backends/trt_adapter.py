@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from engines.backends.cuda import layer, open_cuda
-from engines.backends.interface import Job, Opened
+from engines.backends.interface import Job, Opened, refused
 from engines.backends.trt_plan import PROFILES, Notes, build_plan, precision_of
 from engines.backends.trt_session import Session
 from engines.driver import Gpu, gpu
@@ -26,6 +26,7 @@ class Adapter:
 
     name: str
     modules: tuple[str, ...]  # the first that is installed is taken
+    builds_anywhere: bool  # without a GPU too
     how: str  # to get it
 
     def missing(self) -> str | None:
@@ -64,13 +65,12 @@ class Adapter:
     def plan(self, trt: Any, job: Job) -> bytes:
         """Read the plan from the cache, or build and keep it; raises EngineError where there must be none."""
         key = self.key(trt, job)
-        if job.plans is not None:
-            refused = job.plans.refused(key)
-            if refused is not None:
-                raise EngineError(f"{self.name}: {job.name} was refused by scanside-build verify: {refused}")
-            kept = job.plans.get(key)
-            if kept is not None:
-                return kept
+        reason = refused(job, key)
+        if reason is not None:
+            raise EngineError(f"{self.name}, {job.name}: {reason}")
+        kept = None if job.plans is None else job.plans.get(key)
+        if kept is not None:
+            return kept
         job.tell(f"{self.name}: building the plan of {job.name}")
         plan = build_plan(trt, job.onnx, job.graph, precision_of(trt, job.precisions))
         if job.plans is not None:
@@ -89,7 +89,7 @@ class Adapter:
             with cuda.current():
                 session = Session(self._engine(trt, plan, job), cuda, job)
             try:
-                yield Opened(session.infer, str(trt.__version__), precision_of(trt, job.precisions))
+                yield Opened(session.infer, str(trt.__version__), precision_of(trt, job.precisions), self.key(trt, job))
             finally:
                 session.close()
         finally:

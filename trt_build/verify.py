@@ -1,0 +1,172 @@
+"""`scanside-build verify`: whether every backend makes the same images, by quality and not by tensors alone.
+
+The truth is ONNX Runtime in single precision. Candidates run over the model's test vectors and over simulated scans
+whose noise-free image is known; PSNR and SSIM inside the object may differ from the truth's by 0.05 dB and 5e-4, not more.
+What fails is refused from then on: no plan of it is kept or made (engines/plans.py).
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.backends.interface import Backend, Infer, Job, Opened
+from engines.engine import BACKENDS, job_of
+from engines.errors import EngineError, ModelError
+from engines.model import CARD, Model, load_model
+from engines.plans import Plans
+from engines.selftest import relative_error, self_test
+from engines.signing import SIGNATURE
+from trt_build.data.recipe import Recipe
+from trt_build.data.setup import Setup
+from trt_build.data.validation import validation_setups
+from trt_build.data.volumes import Source
+from trt_build.report.metrics import Quality, quality
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["LARGEST_DB", "LARGEST_SSIM", "TRUTH", "Verdict", "known_scans", "record", "verify"]
+
+TRUTH: Final = "onnxruntime"
+LARGEST_DB, LARGEST_SSIM = 0.05, 5e-4
+PRECISIONS: Final = ("single", "bf16", "fp16")
+Open = Callable[[str, Job], AbstractContextManager[Opened]]
+
+
+class _Scan(NamedTuple):
+    tensors: dict[str, NDArray[Any]]
+    truth: NDArray[np.float32]  # (y, x) magnitude without noise
+    inside: NDArray[np.bool_]  # (y, x)
+    wanted: Quality  # of the truth's image
+    image: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one backend makes in one kind of arithmetic."""
+
+    backend: str
+    version: str
+    precision: str
+    vectors: float  # largest relative error
+    images: float  # largest relative error
+    psnr_db: float  # largest difference of any image
+    ssim: float
+    wrong: str  # empty where it passed
+
+
+def known_scans(source: Source | None, model: Model, phantoms: int = 2) -> Iterator[Setup]:
+    """Simulated scans at R = 4 and 8: a slice of each subject, and phantoms."""
+    recipe = Recipe(regularisation=model.card.regularisation)
+    return validation_setups(source, recipe, (4, 8), frames=1, phantoms=phantoms)
+
+
+def verify(
+    model: Model,
+    setups: Iterator[Setup],
+    plans: Plans,
+    backends: Sequence[str] = (),
+) -> Iterator[Verdict]:
+    """Judge every backend that works here, or those named, in every precision that it has.
+
+    Raises EngineError where the truth cannot be computed, or a backend that was named does not work.
+    """
+    job = replace(job_of(model, "model"), precisions=("single",))
+    with _module(TRUTH).open_graph(job) as opened:
+        self_test(opened.infer, model, "model", "single")
+        scans = [scan for setup in setups for scan in _scans(opened.infer, setup)]
+    for name in backends or [name for name in BACKENDS if name not in (TRUTH, "reference")]:
+        reason = _module(name).missing()
+        if reason is not None:
+            if backends:
+                raise EngineError(f"{name}: {reason}")
+            continue
+        for precision in PRECISIONS:
+            yield from _judged(name, model, replace(job, precisions=(precision,)), scans, plans)
+
+
+def record(folder: Path, precisions: Sequence[str]) -> None:
+    """Write the precisions that passed into the card, and remove the signature, which no longer fits."""
+    import tomli_w
+
+    card = tomllib.loads((folder / CARD).read_text(encoding="utf-8"))
+    card["precisions"] = [precision for precision in PRECISIONS if precision in {"single", *precisions}]
+    tables = {key: value for key, value in card.items() if isinstance(value, dict)}
+    try:
+        text = tomli_w.dumps({key: value for key, value in card.items() if key not in tables} | tables)
+        (folder / CARD).write_text(text, encoding="utf-8")
+        (folder / SIGNATURE).unlink(missing_ok=True)
+    except OSError as error:
+        raise ModelError(f"{folder}: the card cannot be written: {error.strerror}") from error
+    load_model(folder, allow_unsigned=True)
+
+
+def _module(name: str) -> Backend:
+    if name not in BACKENDS:
+        raise EngineError(f"no backend {name!r}; wanted {', '.join(BACKENDS)}")
+    return cast("Backend", import_module(BACKENDS[name]))
+
+
+def _scans(infer: Infer, setup: Setup) -> Iterator[_Scan]:
+    inside = setup.inside > 0
+    for normal, target in zip(setup.normal, setup.target, strict=True):
+        tensors = {"normal": normal[None], "inverse": setup.inverse}
+        image, truth = infer(tensors)["image"], np.hypot(target[0], target[1])
+        yield _Scan(tensors, truth, inside, quality(np.hypot(*image[0]), truth, inside), image)
+
+
+def _judged(name: str, model: Model, job: Job, scans: Sequence[_Scan], plans: Plans) -> Iterator[Verdict]:
+    precision = job.precisions[0]
+    try:
+        with _module(name).open_graph(job) as opened:
+            if opened.precision != precision:
+                return
+            verdict = _compared(name, opened, model, scans)
+            key = opened.key
+    except EngineError as error:
+        if precision == "single":
+            unknown = float("nan")
+            yield Verdict(name, "", precision, unknown, unknown, unknown, unknown, str(error))
+        return
+    if verdict.wrong:
+        plans.refuse(key, verdict.wrong)
+    else:
+        plans.accept(key)
+    yield verdict
+
+
+def _compared(name: str, opened: Opened, model: Model, scans: Sequence[_Scan]) -> Verdict:
+    vectors = images = psnr_db = ssim = 0.0
+    for given, wanted in model.cases("model").values():
+        got = opened.infer(given)
+        vectors = max(vectors, *(relative_error(got[port], value) for port, value in wanted.items()))
+    for scan in scans:
+        image = opened.infer(scan.tensors)["image"]
+        images = max(images, relative_error(image, scan.image))
+        if not np.isfinite(image).all():
+            psnr_db = ssim = float("inf")
+            continue
+        got_quality = quality(np.hypot(*image[0]), scan.truth, scan.inside)
+        psnr_db = max(psnr_db, abs(got_quality.psnr_db - scan.wanted.psnr_db))
+        ssim = max(ssim, abs(got_quality.ssim - scan.wanted.ssim))
+    limits = model.card.selftest
+    tolerance = limits.single if opened.precision == "single" else limits.half
+    wrong = [
+        f"{what} {got:.2g}, wanted at most {limit:g}"
+        for what, got, limit in (
+            ("relative error of the test vectors", vectors, tolerance),
+            ("difference of PSNR in dB", psnr_db, LARGEST_DB),
+            ("difference of SSIM", ssim, LARGEST_SSIM),
+        )
+        if not got <= limit
+    ]
+    return Verdict(name, opened.version, opened.precision, vectors, images, psnr_db, ssim, "; ".join(wrong))
