@@ -8,7 +8,7 @@ import torch
 
 from trt_build.training.recipe import Recipe
 
-__all__ = ["CheckpointError", "load", "save"]
+__all__ = ["FREE", "CheckpointError", "load", "save"]
 
 FREE: Final = ("minutes", "validate_every")  # what may differ between the two halves of a training
 

@@ -1,6 +1,6 @@
 """How good a network is on subjects that nobody trained on, and how far its bound must be stretched to hold."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,7 +56,7 @@ def coverage(image: Tensor, bound: Tensor, batch: Batch) -> float:
     return float((magnitude(image - batch.target) <= bound)[inside].float().mean())
 
 
-def conformal_factor(network: nn.Module, batches: Sequence[Batch]) -> float:
+def conformal_factor(network: nn.Module, batches: Iterable[Batch]) -> float:
     """Factor on the bound under which nine tenths of the pixels inside lie, each image counting the same.
 
     Split conformal prediction: Angelopoulos and Bates, arXiv:2107.07511.
