@@ -29,8 +29,8 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 Complex = NDArray[np.complex64]
 
-NEAREST: Final = 0.08  # of the way from the centre to the edge of k-space: nearer lines are never withheld
-FARTHEST: Final = 0.55  # beyond it there is little but noise to predict, as long as there are others
+NEAREST: Final = 0.3  # of the way from the centre to the edge of k-space: a nearer line costs the image half a decibel
+FARTHEST: Final = 0.6  # beyond it there is little but noise to predict, as long as there are others
 FEWEST: Final = 2
 
 
