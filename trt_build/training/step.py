@@ -52,7 +52,7 @@ class Gradients:
         """Leave the mean gradient in the parameters; the mean loss."""
         done = list(self.pool.map(self._piece, pieces))
         for parameter, *parts in zip(self.parameters, *(gradients for _, gradients in done), strict=True):
-            parameter.grad = torch.stack(parts).mean(0) if len(parts) > 1 else parts[0]
+            parameter.grad = sum(parts[1:], parts[0]) / len(parts)
         return sum(loss for loss, _ in done) / len(done)
 
     def _piece(self, piece: Batch) -> tuple[float, tuple[Tensor, ...]]:

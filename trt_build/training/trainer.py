@@ -59,7 +59,7 @@ class _State:
         self.network = _fast(network_of(recipe).to(self.device))
         self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False)
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), 0.0, (0.9, 0.99), weight_decay=recipe.decay, fused=True
+            self.network.parameters(), 0.0, (0.9, 0.99), weight_decay=recipe.decay, foreach=True
         )
         self.step, self.minutes, self.commit = 0, 0.0, _commit()
 
@@ -79,7 +79,7 @@ class _State:
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         for group in self.optimiser.param_groups:
-            group["fused"] = True
+            group["fused"], group["foreach"] = None, True
         self.step, self.minutes = state["step"], state["minutes"]
 
 
