@@ -114,7 +114,7 @@ def _facts(options: Options, state: dict[str, Any], recipe: Recipe, figures: dic
     source = {"name": options.data_name, "licence": options.data_licence, "source": options.data_source}
     training = {
         "data": [source],
-        "split": "by subject: training the weights, validation to watch and to calibrate the bound, test for the figures",
+        "split": "by subject: training for the weights, validation to watch and for the bound, test for the figures",
         "supervision": state["supervision"],
         "recipe": _name_of(recipe),
         "seed": recipe.seed,

@@ -10,25 +10,28 @@ from trt_build.data.recipe import Recipe as DataRecipe
 from trt_build.training import checkpoint
 from trt_build.training.checkpoint import CheckpointError
 from trt_build.training.recipe import RECIPES, Recipe, RecipeError, read_recipe
-from trt_build.training.stream import BLOCK, Setups, pieces
+from trt_build.training.stream import Setups, pieces
 from trt_build.training.trainer import Training, train
 
 DATA = {"frames": 2, "lines": [48, 48], "strip": [16, 16], "coils": [4, 4], "calibration": [16, 16], "withheld": 0.0}
+BLOCK = 4
 SMALL = {"cascades": 1, "width": 8, "hidden": 4, "coarse": 1}
 
 
 def small(**changes):
-    given = {"steps": 16, "frames_per_setup": 2, "uses": 1, "validate_every": 8, "shape": SMALL, "data": DATA}
+    given = {"steps": 4, "frames_per_setup": 2, "uses": 1, "validate_every": 2, "shape": SMALL, "data": DATA}
     return Recipe(**(given | changes))
 
 
 @pytest.fixture(autouse=True)
-def few_to_judge(monkeypatch):
+def little_to_do(monkeypatch):
     def some(training):
         made = Setups(None, training.recipe.setups(), 7, 0, 2)
         return iter([made[0], made[1]])
 
     monkeypatch.setattr("trt_build.training.trainer.validation_batches", some)
+    for module in ("recipe", "stream"):
+        monkeypatch.setattr(f"trt_build.training.{module}.BLOCK", BLOCK)
 
 
 def weights(network):
@@ -43,7 +46,7 @@ def test_a_resumed_training_ends_where_a_whole_one_does(tmp_path):
         pass
 
     def stop(progress):
-        if progress.step == 11:
+        if progress.step == 3:
             raise StoppedError
 
     with pytest.raises(StoppedError):
@@ -51,7 +54,7 @@ def test_a_resumed_training_ends_where_a_whole_one_does(tmp_path):
     resumed = train(Training(half.recipe, None, half.out, workers=0, resume=True))
     assert torch.equal(weights(whole), weights(resumed))
     with (tmp_path / "half" / "curves.csv").open(newline="") as file:
-        assert [row["step"] for row in csv.DictReader(file)] == ["8", "16", "16"]
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4", "4"]
     assert (tmp_path / "half" / "curves.png").stat().st_size > 1000
 
 

@@ -30,6 +30,6 @@ def draw(table: Path, picture: Path) -> None:
         place.plot(steps, [float(row[key]) for row in rows], label="network")
         if key != "loss":
             place.axhline(float(rows[0][f"linear_{key}"]), color="grey", linestyle=":", label="linear image")
-            place.legend(frameon=False)
+            place.legend(frameon=False, loc="lower right")
         place.set(title=title, xlabel="steps")
     figure.savefig(picture, dpi=110)
