@@ -1,8 +1,8 @@
 """`scanside-build verify`: whether every backend makes the same images, by quality and not by tensors alone.
 
 The truth is ONNX Runtime in single precision. Candidates run over the model's test vectors and over simulated scans
-whose noise-free image is known; PSNR and SSIM inside the object may differ from the truth's by 0.05 dB and 5e-4, not more.
-What fails is refused from then on: no plan of it is kept or made (engines/plans.py).
+whose noise-free image is known; PSNR and SSIM inside the object may differ from the truth's by 0.05 dB and 5e-4. What
+fails is refused from then on: no plan of it is kept or made (engines/plans.py).
 """
 
 import sys
