@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from engines.unrolled.run import draw, make_ready, prepare
-from engines.unrolled.trust import judge, predicted_lines
+from engines.unrolled.trust import COMPANION, judge, predicted_lines, withheld_lines
 from tests.engines.coils import dft, head, noise_like, unit_maps
 from tests.engines.unrolled.scene import (
     COILS,
@@ -47,11 +47,10 @@ def test_the_best_image_is_predicted_to_the_noise_and_the_linear_one_is_not():
 def test_the_companion_is_the_linear_image_of_the_same_lines():
     """What the matrices predict is what an image solved without the withheld lines predicts."""
     scene = make_scene(MASK)
-    prepared = ready(scene)
-    with_network_lambda = prepare(scene.calibration, MASK, scene.calibration.regularisation, 0.04)
-    make_ready(with_network_lambda)
-    linear = draw(shrinking(cascades=0)[0], None, with_network_lambda, scene.frame)
-    assert linear.trust.error == pytest.approx(trust(scene, scene.target, prepared).linear, rel=1e-2)
+    with_its_lambda = prepare(scene.calibration, MASK, COMPANION, 0.04)
+    make_ready(with_its_lambda)
+    linear = draw(shrinking(cascades=0)[0], None, with_its_lambda, scene.frame)
+    assert linear.trust.error == pytest.approx(trust(scene, scene.target).linear, rel=1e-2)
 
 
 @pytest.mark.parametrize(("planted", "least"), [(1.0, 1.3), (3.0, 2.5)])
@@ -132,6 +131,29 @@ def test_motion_between_calibration_and_scan_is_caught_when_the_object_leaves_it
     """Maps belong to coils, not to the object: an image is right as long as the object stays where maps are known."""
     assert after_motion(12) > 1.5
     assert after_motion(4) < 1.1
+
+
+def smooth_error(scene, nearest):
+    """Figures of the best image and of one with shadows as wide as a quarter of the matrix, far out or near."""
+    prepared = prepare(scene.calibration, MASK, LAMBDA, 0.04, nearest)
+    make_ready(prepared)
+    y, x = np.mgrid[:LINES, :LINES]
+    shadows = 1 + 0.3 * np.cos(2 * np.pi * 4 * y / LINES) * np.cos(2 * np.pi * x / LINES)
+    return [trust(scene, pixels, prepared).error for pixels in (scene.target, scene.target * shadows)]
+
+
+def test_smooth_errors_are_seen_only_by_lines_near_the_centre():
+    scene = make_scene(MASK)
+    right, wrong = smooth_error(scene, 0.3)
+    assert wrong < 2 * right
+    right, wrong = smooth_error(scene, 0.1)
+    assert wrong > 3 * right
+
+
+@pytest.mark.parametrize("nearest", [0.1, 0.3, 0.5])
+def test_no_withheld_line_is_nearer_to_the_centre_than_asked(nearest):
+    rows = np.flatnonzero(withheld_lines(MASK, 0.04, nearest)) - LINES // 2
+    assert np.abs(rows).min() >= nearest * LINES / 2
 
 
 def test_noise_alone_is_one():

@@ -1,0 +1,190 @@
+"""One interface, several libraries: they agree, they check what they are given, and say why they were not taken."""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import engines.engine
+from engines.backends import ort, ov
+from engines.backends.interface import Job
+from engines.engine import BACKENDS, open_engine
+from engines.errors import EngineError, ModelError
+from engines.model import load_model
+from engines.plans import Plans
+from engines.selftest import relative_error
+from tests.engines.altering import altered_onnx, edit_card
+from tests.tiny_model import make_model, network
+
+CPU = ("openvino", "onnxruntime")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(engines.engine, "user_plans", lambda tell: Plans(tmp_path / "plans", tell))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return load_model(make_model(tmp_path_factory.mktemp("models")), allow_unsigned=True)
+
+
+def problem(y, x, alias, frames=1, seed=0):
+    random = np.random.default_rng(seed)
+    return {
+        "normal": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
+        "inverse": random.uniform(-1, 1, (y * x // alias, 2 * alias, alias)).astype(np.float32) / (4 * alias),
+    }
+
+
+SIZES = [(16, 8, 16, 1), (24, 32, 24, 1), (64, 16, 4, 1), (64, 16, 4, 3)]
+
+
+@pytest.mark.parametrize("backend", CPU)
+@pytest.mark.parametrize("size", SIZES)
+def test_every_backend_computes_what_the_graph_says_for_any_size(model, backend, size):
+    with open_engine(model, backend) as engine:
+        given = problem(*size)
+        got = engine(given)
+        for frame in range(size[3]):
+            wanted = network(given["normal"][frame : frame + 1], given["inverse"])
+            assert relative_error(got["image"][frame : frame + 1], wanted["image"]) < 1e-5
+
+
+@pytest.mark.parametrize("backend", CPU)
+def test_answers_are_the_callers_own(model, backend):
+    with open_engine(model, backend) as engine:
+        first = engine(problem(16, 8, 16))["image"]
+        kept = first.copy()
+        engine(problem(16, 8, 16, seed=1))
+        np.testing.assert_array_equal(first, kept)
+
+
+@pytest.mark.parametrize("backend", CPU)
+def test_threads_may_call_at_once(model, backend):
+    given = [problem(*SIZES[n % 3], seed=n) for n in range(24)]
+    with open_engine(model, backend) as engine, ThreadPoolExecutor(4) as workers:
+        for asked, got in zip(given, workers.map(engine, given), strict=True):
+            assert relative_error(got["image"], network(**asked)["image"]) < 1e-5
+
+
+def test_the_reference_is_the_linear_image_with_a_bound_of_its_noise(model):
+    random = np.random.default_rng(0)
+    root = random.standard_normal((8, 16, 64)) + 1j * random.standard_normal((8, 16, 64))
+    normal_matrices = root @ root.conj().swapaxes(1, 2) / 64
+    inverse = np.linalg.inv(normal_matrices + 0.1 * np.eye(16))
+    half = np.linalg.cholesky(normal_matrices)
+    noise = (random.standard_normal((8, 16, 4000)) + 1j * random.standard_normal((8, 16, 4000))) / np.sqrt(2)
+    b = (half @ noise).transpose(2, 1, 0)  # (frame, y, x): noise with covariance N, one column a group
+    given = {
+        "normal": np.stack([b.real, b.imag], 1).astype(np.float32),
+        "inverse": np.concatenate([inverse.real, inverse.imag], 1).astype(np.float32),
+    }
+    with open_engine(model, "reference") as engine:
+        got = engine(given)
+    wanted = (inverse @ (half @ noise)).transpose(2, 1, 0)
+    np.testing.assert_allclose(got["image"][:, 0] + 1j * got["image"][:, 1], wanted, atol=1e-4)
+    under = np.abs(wanted) <= got["error"][:, 0]
+    assert 0.89 < under.mean() < 0.96  # a bound from above, and not far above
+
+
+def test_auto_takes_the_first_that_works_and_says_why_not_the_others(model):
+    told = []
+    with open_engine(model, tell=told.append) as engine:
+        assert engine.backend == "openvino"
+        assert list(engine.why_not) == ["tensorrt", "tensorrt_rtx"]
+        assert engine.self_test < 1e-3
+    assert told[-1].startswith("tiny/model runs on openvino")
+    assert "not tensorrt: " in told[-1]
+
+
+def test_auto_passes_a_backend_over_whose_images_were_refused(model, monkeypatch):
+    for precision in ("single", "bf16"):
+        key = {"model": "tiny", "graph": "model", "hash": model.hash, "backend": "openvino", "options": precision}
+        release = __import__("openvino").__version__.partition("-")[0]
+        engines.engine.user_plans(print).refuse({**key, "version": release}, "other images")
+    with open_engine(model) as engine:
+        assert engine.backend == "onnxruntime"
+        assert "other images" in engine.why_not["openvino"]
+
+
+@pytest.mark.parametrize("backend", [*CPU, "reference"])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda t: t.pop("inverse"), "wanted normal, inverse"),
+        (lambda t: t.update(extra=t["normal"]), "extra"),
+        (lambda t: t.update(normal=t["normal"].astype(np.float64)), "float64"),
+        (lambda t: t.update(normal=t["normal"][:, :1]), "wanted float32 (frame, 2, y, x)"),
+        (lambda t: t.update(normal=t["normal"][..., :4], inverse=t["inverse"][:4]), "multiples of 8"),
+        (lambda t: t.update(inverse=t["inverse"][:, :-1]), "2*alias"),
+        (lambda t: t.update(inverse=t["inverse"][:-1]), "every pixel in one group"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_a_library_sees_it(model, backend, change, told):
+    given = problem(16, 8, 16)
+    change(given)
+    with open_engine(model, backend) as engine, pytest.raises(EngineError) as caught:
+        engine(given)
+    assert told in str(caught.value)
+
+
+def test_an_engine_works_again_after_an_error(model):
+    with open_engine(model) as engine:
+        with pytest.raises(EngineError):
+            engine({"normal": np.zeros((1, 2, 16, 8), np.float32)})
+        assert np.isfinite(engine(problem(16, 8, 16))["image"]).all()
+
+
+@pytest.mark.parametrize("backend", CPU)
+def test_a_model_that_computes_something_else_than_its_vectors_fails_the_self_test(tmp_path, backend):
+    model = load_model(make_model(tmp_path, flaw="self-test"), allow_unsigned=True)
+    with pytest.raises(EngineError, match=r"self-test: .*relative error"), open_engine(model, backend):
+        pass
+
+
+@pytest.mark.parametrize("backend", CPU)
+def test_a_graph_that_no_library_can_load_is_one_clear_error(tmp_path, backend):
+    def broken(model):
+        model.graph.node[0].op_type = "NoSuchOperator"
+
+    model = load_model(altered_onnx(make_model(tmp_path), broken), allow_unsigned=True)
+    with pytest.raises(EngineError, match=f"{backend} cannot load tiny/model"), open_engine(model, backend):
+        pass
+
+
+def test_an_unknown_backend_or_graph_is_told_with_the_known_ones(model):
+    with pytest.raises(EngineError, match="wanted auto, tensorrt"), open_engine(model, "fastest"):
+        pass
+    with pytest.raises(ModelError, match="its card has model, cascade_0"), open_engine(model, graph="other"):
+        pass
+
+
+def test_nothing_is_opened_before_with(model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # importing it now fails
+    lent = open_engine(model, "onnxruntime")
+    with pytest.raises((EngineError, ImportError)), lent:
+        pass
+
+
+def test_gpu_backends_without_a_gpu_say_so_and_crash_nothing(model):
+    for backend in ("tensorrt", "tensorrt_rtx"):
+        if engines.engine.import_module(BACKENDS[backend]).missing() is None:
+            pytest.skip("a GPU is here")
+        with pytest.raises(EngineError, match=r"not installed|no GPU|pycuda"), open_engine(model, backend):
+            pass
+
+
+def test_half_precision_is_taken_only_where_the_card_allows_it(tmp_path):
+    folder = edit_card(make_model(tmp_path), "opset = 18\n", 'opset = 18\nprecisions = ["single", "bf16"]\n')
+    capable = "BF16" in __import__("openvino").Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    with open_engine(load_model(folder, allow_unsigned=True), "openvino") as engine:
+        assert engine.precision == ("bf16" if capable else "single")
+
+
+@pytest.mark.parametrize("backend", [ort, ov])
+def test_what_fails_inside_a_library_is_an_engine_error(model, backend):
+    job = Job("tiny/model", model.read("model.onnx"), model.graph("model"), model.hash)
+    with backend.open_graph(job) as opened, pytest.raises(EngineError, match="failed in tiny/model"):
+        opened.infer({"normal": np.zeros((1, 2, 16, 8), np.float32), "inverse": np.zeros((3, 5, 7), np.float32)})
