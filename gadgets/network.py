@@ -10,6 +10,7 @@ from pydantic import Field
 
 from engines.linear.calibration import Calibration
 from engines.unrolled.scope import facts_of, outside
+from engines.unrolled.trust import NEAREST
 from gadgets.context import Context
 from gadgets.draw import Drawn, Job, draw
 from gadgets.lend import Loan, Opened
@@ -26,12 +27,14 @@ __all__ = ["network"]
 DEPTH: Final = 4  # frames that may wait for the network; beyond that the linear image goes out alone
 REFUSE_S: Final = 20.0  # how long a scan that is refused without its network waits for it to be opened
 Share = Annotated[float, Field(ge=0.01, le=0.1)]
+Distance = Annotated[float, Field(ge=0.03, le=0.6)]
 
 
 def network(
     context: Context,
     trust: Literal["withhold", "off"] = "withhold",
     withheld_share: Share = 0.03,
+    withheld_from: Distance = NEAREST,
     *,
     error_map: bool = False,
 ) -> Node:
@@ -41,7 +44,8 @@ def network(
     a network image that comes later follows as a series of its own, as it always does with `emit = "both"`. Frames
     outside the range of the model's card, an engine that fails and an image with NaN leave the linear image alone.
     `trust = "withhold"` keeps `withheld_share` of the acquired lines from the network and predicts them from its
-    image. `error_map = true` sends the network's own error map as a further series.
+    image; they lie from `withheld_from` of the way to the edge of k-space outwards, and the nearer they are, the more
+    they cost and tell. `error_map = true` sends the network's own error map as a further series.
     """
     share = withheld_share if trust == "withhold" else 0.0
     engines = context.protocol.engines
@@ -50,7 +54,7 @@ def network(
         raise ProtocolError([Problem(context.protocol.where, "engines.models.network", reason)])
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        preparations = Preparations(context, share)
+        preparations = Preparations(context, share, withheld_from)
         with aside(messages, partial(draw, context, loan), DEPTH, "network") as side:
             desk = _Desk(context, loan, preparations, side, error_map=error_map)
             while not side.over:

@@ -24,9 +24,9 @@ log = structlog.get_logger()
 class Preparations:
     """What is known, or being made, for every slice of a connection; used from several threads."""
 
-    def __init__(self, context: Context, share: float) -> None:
+    def __init__(self, context: Context, share: float, nearest: float) -> None:
         self._context = context
-        self._share = share
+        self._withheld = share, nearest
         self._series = context.scan.encodings[0].repeats
         self._lock = threading.Lock()
         self._known: dict[int, Prepared] = {}
@@ -42,7 +42,7 @@ class Preparations:
             known = self._known.get(slice_)
         if known is not None and known.calibration is calibration and np.array_equal(known.acquired, acquired):
             return known
-        made = prepare(calibration, acquired, regularisation, self._share)
+        made = prepare(calibration, acquired, regularisation, *self._withheld)
         if self._series and (known is None or known.calibration is not calibration):
             self._keep(slice_, made)
         return made
@@ -62,7 +62,7 @@ class Preparations:
         if expected is None or not isinstance(calibration, Calibration):
             return
         try:
-            self._keep(slice_, prepare(calibration, expected, regularisation, self._share))
+            self._keep(slice_, prepare(calibration, expected, regularisation, *self._withheld))
         except (LinearError, RuntimeError) as error:
             log.warning("no inverse for the network", session=self._context.session, slice=slice_, error=str(error))
 

@@ -27,6 +27,7 @@ from engines.unrolled.problem import (
     whole_image,
 )
 from engines.unrolled.trust import (
+    NEAREST,
     Predictor,
     Trust,
     companion_lines,
@@ -104,13 +105,15 @@ def close_support(calibration: Calibration) -> Mask:
     return calibration.inside & support(*lines, FAINTEST, MARGIN)
 
 
-def prepare(calibration: Calibration, acquired: Mask, regularisation: float, share: float = 0.0) -> Prepared:
+def prepare(
+    calibration: Calibration, acquired: Mask, regularisation: float, share: float = 0.0, nearest: float = NEAREST
+) -> Prepared:
     """State the problem of frames with these lines (line,), of which `share` are withheld; about 10 ms.
 
-    `regularisation` is the network's. Withheld lines leave holes in an equispaced grid: columns take the place of
-    blocks. Raises LinearError where there is no object.
+    `regularisation` is the network's, `share` and `nearest` are those of trust.withheld_lines. Lines that are withheld
+    leave holes in an equispaced grid: columns take the place of blocks. Raises LinearError where there is no object.
     """
-    withheld = withheld_lines(acquired, share) if share else np.zeros_like(acquired)
+    withheld = withheld_lines(acquired, share, nearest) if share else np.zeros_like(acquired)
     box = network_box(calibration.maps * close_support(calibration), acquired & ~withheld, regularisation)
     return Prepared(calibration, box, acquired, np.flatnonzero(withheld))
 
@@ -126,8 +129,7 @@ def make_ready(prepared: Prepared, cancelled: Callable[[], bool] = never) -> Non
     """Make the inverse, then the companion's predictor: half a second each, for a worker."""
     prepared.problem = invert_box(prepared.box, cancelled)
     if len(prepared.withheld) and not cancelled():
-        problem, linear = prepared.box.columns_problem, prepared.calibration.regularisation
-        prepared.predictor = prepare_predictor(problem, prepared.withheld, linear, cancelled)
+        prepared.predictor = prepare_predictor(prepared.box.columns_problem, prepared.withheld, cancelled)
 
 
 def draw(

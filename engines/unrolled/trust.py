@@ -29,8 +29,9 @@ Mask = NDArray[np.bool_]
 Rows = NDArray[np.intp]
 Complex = NDArray[np.complex64]
 
-NEAREST: Final = 0.3  # of the way from the centre to the edge of k-space: a nearer line costs the image half a decibel
-FARTHEST: Final = 0.6  # beyond it there is little but noise to predict, as long as there are others
+NEAREST: Final = 0.3  # of the way from the centre to the edge of k-space; see README.md for what it costs and catches
+REACH: Final = 0.3  # as far beyond the nearest the farthest one lies
+COMPANION: Final = 0.01  # lambda of the companion: the one that predicts best (0.001 to 0.2 tried)
 FEWEST: Final = 2
 
 
@@ -56,7 +57,7 @@ class Trust:
         return None if not self.linear else self.error / self.linear
 
 
-def withheld_lines(acquired: Mask, share: float) -> Mask:
+def withheld_lines(acquired: Mask, share: float, nearest: float = NEAREST) -> Mask:
     """Choose lines (line,) to withhold: `share` of the acquired ones, at least two, always the same for a mask.
 
     They lie at growing distances from the centre, on either side by turns. A line between two acquired neighbours could
@@ -66,16 +67,16 @@ def withheld_lines(acquired: Mask, share: float) -> Mask:
     rows = np.flatnonzero(acquired)
     away = np.abs(rows - lines // 2) / (lines / 2)
     alone = ~(np.pad(acquired, 1)[rows] & np.pad(acquired, 1)[rows + 2])
-    useful = (away >= NEAREST) & (away <= FARTHEST)
+    useful = (away >= nearest) & (away <= nearest + REACH)
     count = max(FEWEST, round(share * len(rows)))
-    choices = (rows[useful & alone], rows[useful], rows[away >= NEAREST])
+    choices = (rows[useful & alone], rows[useful], rows[away >= nearest])
     left = next((some for some in choices if len(some) >= 2 * count), choices[-1])
     chosen = np.zeros(lines, np.bool_)
     for n in range(min(count, len(left))):
-        reach = lines / 2 * (NEAREST + (FARTHEST - NEAREST) * (n + 0.5) / count)
-        nearest = int(np.argmin(np.abs(left - (lines // 2 + (-1) ** n * reach))))
-        chosen[left[nearest]] = True
-        left = np.delete(left, nearest)
+        reach = lines / 2 * (nearest + REACH * (n + 0.5) / count)
+        at = int(np.argmin(np.abs(left - (lines // 2 + (-1) ** n * reach))))
+        chosen[left[at]] = True
+        left = np.delete(left, at)
     return chosen
 
 
@@ -114,11 +115,15 @@ def explained(problem: Columns, rows: Rows) -> Complex:
 
 
 def prepare_predictor(
-    problem: Columns, rows: Rows, regularisation: float, cancelled: Callable[[], bool] = never, at_once: int = 8
+    problem: Columns,
+    rows: Rows,
+    cancelled: Callable[[], bool] = never,
+    regularisation: float = COMPANION,
+    at_once: int = 8,
 ) -> Predictor | None:
     """Make F S (N + lambda)^-1 of every column, some tenths of a second; None when `cancelled` says to stop.
 
-    `problem` states the lines that are used, `regularisation` is that of the linear image.
+    `problem` states the lines that are used, `regularisation` is the companion's.
     """
     linear = replace(problem, regularisation=regularisation)
     coils, height, width = linear.maps.shape
