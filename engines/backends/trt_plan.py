@@ -66,7 +66,7 @@ def build_plan(
     network = builder.create_network(0 if precision == "fp16" else _strongly_typed(trt))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(onnx):
-        said = "; ".join(parser.get_error(n).desc() for n in range(parser.num_errors))
+        said = "; ".join(_problem(parser.get_error(n)) for n in range(parser.num_errors))
         raise EngineError(f"{trt.__name__} {trt.__version__} cannot take this graph: {said or notes}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
@@ -82,6 +82,11 @@ def build_plan(
     if plan is None:
         raise EngineError(f"{trt.__name__} {trt.__version__} cannot build this graph: {notes}")
     return bytes(plan)
+
+
+def _problem(error: Any) -> str:
+    operator = error.node_operator()
+    return f"{operator} ({error.node_name()}): {error.desc()}" if operator else error.desc()
 
 
 def _strongly_typed(trt: Any) -> int:
