@@ -83,7 +83,7 @@ def _details(drawn: Drawn, image: NetworkImage) -> dict[str, str]:
         "ErrorMedian": f"{middle:.4g}",  # of the 90 % bound, in units of the noise
         "Error95": f"{most:.4g}",
         "Trust": "off" if trust is None else f"{trust.error:.4g}",
-        "TrustLinear": "unknown" if trust is None or trust.linear is None else f"{trust.linear:.4g}",
+        "TrustLinear": "off" if trust is None else f"{trust.linear:.4g}",
         "WithheldLines": "0" if trust is None else str(trust.lines),
     }
 
@@ -94,12 +94,11 @@ def _judged(context: Context, drawn: Drawn, trust: Trust | None) -> Iterator[Fla
         return
     header, model_hash = drawn.job.linear.header, drawn.job.opened.model.hash
     where = {name: int(header["idx"][name]) for name in ("slice", "contrast", "repetition")}
-    ratio = "" if trust.ratio is None else f", {trust.ratio:.2f} times the linear image's"
     what = f"{trust.lines} withheld lines of slice {where['slice']} were predicted"
-    text = f"{what} to {trust.error:.2f} times the noise{ratio}"
+    text = f"{what} to {trust.error:.2f} times the noise, {trust.ratio:.2f} times the linear image's error"
     for code, score in (("trust", trust.error), ("trust_vs_linear", trust.ratio)):
         limit = context.protocol.limits.get(code)
         severity = Severity.UNKNOWN if limit is None else limit.judge(score)
         advice = "" if limit is None or severity is Severity.PASS else limit.advice
-        more = {"score": None if score is None else round(score, 4), "unit": "1", "evidence": where}
+        more = {"score": round(score, 4), "unit": "1", "evidence": where}
         yield context.flag(code, severity, text, advice=advice, model_hash=model_hash, **more)

@@ -80,7 +80,7 @@ class Preparations:
     def _make_ready(self, prepared: Prepared) -> None:
         began = time.perf_counter()
         try:
-            make_ready(prepared, self._context.cancelled)
+            make_ready(prepared, self._context.cancelled, self._context.workers, series=self._series)
         except (LinearError, np.linalg.LinAlgError) as error:
             log.warning("no inverse for the network", session=self._context.session, error=str(error))
         self._context.took("network inverse", (time.perf_counter() - began) * 1e3)

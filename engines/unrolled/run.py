@@ -4,6 +4,7 @@ Everything is in units of the whitened noise: sigma is 1 a complex sample, so im
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -35,6 +36,7 @@ from engines.unrolled.trust import (
     judge,
     predicted_lines,
     prepare_predictor,
+    solve_companion,
     withheld_lines,
 )
 
@@ -125,10 +127,19 @@ def inverse_bytes(prepared: Prepared) -> int:
     return 8 * height * width * (prepared.box.alias + coils * len(prepared.withheld))
 
 
-def make_ready(prepared: Prepared, cancelled: Callable[[], bool] = never) -> None:
-    """Make the inverse, then the companion's predictor: half a second each, for a worker."""
-    prepared.problem = invert_box(prepared.box, cancelled)
-    if len(prepared.withheld) and not cancelled():
+def make_ready(
+    prepared: Prepared,
+    cancelled: Callable[[], bool] = never,
+    workers: Executor | None = None,
+    *,
+    series: bool = True,
+) -> None:
+    """Make the inverse, and for a `series` of frames the companion's predictor: half a second each, for a worker.
+
+    One of `workers` helps with the inverse, if one is free.
+    """
+    prepared.problem = invert_box(prepared.box, cancelled, workers)
+    if series and len(prepared.withheld) and not cancelled():
         prepared.predictor = prepare_predictor(prepared.box.columns_problem, prepared.withheld, cancelled)
 
 
@@ -178,7 +189,8 @@ def _outputs(
 def _trust(prepared: Prepared, measured: Complex, planes: NDArray[np.float32], normal: NDArray[np.float32]) -> Trust:
     problem, rows, predictor = prepared.box.columns_problem, prepared.withheld, prepared.predictor
     network = predicted_lines(problem, rows, as_box(prepared.box, planes))
+    given = as_box(prepared.box, normal)
     if predictor is None:
-        return judge(explained(problem, rows), measured, network, None)
-    companion = companion_lines(predictor, as_box(prepared.box, normal), len(problem.maps))
-    return judge(predictor.gram, measured, network, companion)
+        companion = predicted_lines(problem, rows, solve_companion(problem, given))
+        return judge(explained(problem, rows), measured, network, companion)
+    return judge(predictor.gram, measured, network, companion_lines(predictor, given, len(problem.maps)))

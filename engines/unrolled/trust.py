@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.linear.columns import Columns, never, normal_matrices, point_spread
+from engines.linear.preconditioned import prepare_iteration, solve_from
 
 __all__ = [
     "Predictor",
@@ -22,6 +23,7 @@ __all__ = [
     "judge",
     "predicted_lines",
     "prepare_predictor",
+    "solve_companion",
     "withheld_lines",
 ]
 
@@ -31,6 +33,7 @@ Complex = NDArray[np.complex64]
 
 NEAREST: Final = 0.3  # of the way from the centre to the edge of k-space; see README.md for what it costs and catches
 REACH: Final = 0.3  # as far beyond the nearest the farthest one lies
+ENOUGH: Final = (40, 3e-3)  # iterations and residual that find the companion's error to a percent
 COMPANION: Final = 0.01  # lambda of the companion: the one that predicts best (0.001 to 0.2 tried)
 FEWEST: Final = 2
 
@@ -48,13 +51,13 @@ class Trust:
     """Error of the withheld samples in units of the noise: 1 is as good as any prediction can be."""
 
     error: float
-    linear: float | None  # of the linear companion, where it was ready
+    linear: float  # of the linear companion
     lines: int  # how many were withheld
 
     @property
-    def ratio(self) -> float | None:
+    def ratio(self) -> float:
         """Error by the companion's: below 1 the network knows more than the linear image."""
-        return None if not self.linear else self.error / self.linear
+        return self.error / self.linear if self.linear else float("nan")
 
 
 def withheld_lines(acquired: Mask, share: float, nearest: float = NEAREST) -> Mask:
@@ -91,7 +94,13 @@ def companion_lines(predictor: Predictor, right_hand_side: Complex, coils: int) 
     return samples.T.reshape(coils, -1, len(samples))
 
 
-def judge(gram: Complex, measured: Complex, network: Complex, companion: Complex | None) -> Trust:
+def solve_companion(problem: Columns, right_hand_side: Complex) -> Complex:
+    """The companion itself (row, column), by iteration: some 30 ms, where there is no predictor."""
+    iteration = prepare_iteration(replace(problem, regularisation=COMPANION))
+    return solve_from(iteration, right_hand_side, None, *ENOUGH)
+
+
+def judge(gram: Complex, measured: Complex, network: Complex, companion: Complex) -> Trust:
     """Compare predictions (coil, line, column) with what was measured, its noise white with sigma 1.
 
     Errors e are weighed by what coils can see of an object, |A^H e| with A = F S, where white noise has the energy
@@ -104,7 +113,7 @@ def judge(gram: Complex, measured: Complex, network: Complex, companion: Complex
         energy = float(np.vdot(wrong, gram @ wrong).real)
         return float(np.sqrt(max(energy, 0.0) / expected)) if expected else float("nan")
 
-    return Trust(error(network), None if companion is None else error(companion), measured.shape[1])
+    return Trust(error(network), error(companion), measured.shape[1])
 
 
 def explained(problem: Columns, rows: Rows) -> Complex:

@@ -51,6 +51,10 @@ def test_the_companion_is_the_linear_image_of_the_same_lines():
     make_ready(with_its_lambda)
     linear = draw(shrinking(cascades=0)[0], None, with_its_lambda, scene.frame)
     assert linear.trust.error == pytest.approx(trust(scene, scene.target).linear, rel=1e-2)
+    without_matrices = prepare(scene.calibration, MASK, LAMBDA, 0.04)
+    make_ready(without_matrices, series=False)
+    assert without_matrices.predictor is None
+    assert trust(scene, scene.target, without_matrices).linear == pytest.approx(linear.trust.error, rel=2e-2)
 
 
 @pytest.mark.parametrize(("planted", "least"), [(1.0, 1.3), (3.0, 2.5)])
@@ -163,4 +167,4 @@ def test_noise_alone_is_one():
 
 def test_without_an_object_there_is_no_figure():
     nothing = np.zeros((3, 4, 4), np.complex64)
-    assert np.isnan(judge(nothing, np.ones((2, 2, 3), np.complex64), np.zeros((2, 2, 3), np.complex64), None).error)
+    assert np.isnan(judge(nothing, *np.ones((3, 2, 2, 3), np.complex64)).error)
