@@ -75,12 +75,17 @@ class Preparations:
             self._known[slice_] = prepared
             room = self._bytes <= MOST_BYTES
         if room:
-            self._context.workers.submit(self._make_ready, prepared)
+            self._context.workers.submit(self._make_ready, slice_, prepared)
 
-    def _make_ready(self, prepared: Prepared) -> None:
+    def _make_ready(self, slice_: int, prepared: Prepared) -> None:
+        """Make it, unless a newer calibration has taken its place or its only frame has gone by."""
         began = time.perf_counter()
+
+        def in_vain() -> bool:
+            return self._context.cancelled() or self._known.get(slice_) is not prepared
+
         try:
-            make_ready(prepared, self._context.cancelled, self._context.workers, series=self._series)
+            make_ready(prepared, in_vain, self._context.workers, series=self._series)
         except (LinearError, np.linalg.LinAlgError) as error:
             log.warning("no inverse for the network", session=self._context.session, error=str(error))
         self._context.took("network inverse", (time.perf_counter() - began) * 1e3)

@@ -1,0 +1,86 @@
+"""Inverses are made while the frame is still coming, once a slice, and let go when nobody needs them."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+import gadgets.preparation
+from gadgets.preparation import Preparations
+from protocols.messages import Calibrated
+from tests.engines.unrolled.scene import LAMBDA, every, make_scene
+from tests.making import context, scan
+
+MASK = every(4)
+
+
+@pytest.fixture
+def scene():
+    return make_scene(MASK)
+
+
+def preparations(workers, *, series):
+    of = scan(repetition=(0, 3 if series else 0))
+    return Preparations(replace(context(of), workers=workers), 0.03, 0.3)
+
+
+def foreseen(made, calibration):
+    result = Future()
+    made.foresee(Calibrated(0, result), LAMBDA)
+    result.set_result(calibration)
+
+
+@pytest.mark.parametrize("series", [True, False])
+def test_the_inverse_is_there_when_its_frame_comes(scene, series):
+    with ThreadPoolExecutor(1) as workers:
+        made = preparations(workers, series=series)
+        foreseen(made, scene.calibration)
+    ready = made.of(0, scene.calibration, MASK, LAMBDA)
+    assert ready.problem is not None
+    assert (ready.predictor is not None) == series
+    made.used(0)
+    assert (made.of(0, scene.calibration, MASK, LAMBDA) is ready) == series
+
+
+def test_other_lines_get_a_problem_of_their_own_and_leave_the_inverse_where_it_is(scene):
+    with ThreadPoolExecutor(1) as workers:
+        made = preparations(workers, series=True)
+        foreseen(made, scene.calibration)
+        lost = MASK.copy()
+        lost[0] = False
+        assert made.of(0, scene.calibration, lost, LAMBDA).problem is None
+    assert made.of(0, scene.calibration, MASK, LAMBDA).problem is not None
+
+
+def test_without_a_calibration_beforehand_the_first_frame_of_a_series_orders_the_inverse(scene):
+    with ThreadPoolExecutor(1) as workers:
+        made = preparations(workers, series=True)
+        first = made.of(0, scene.calibration, MASK, LAMBDA)
+    assert made.of(0, scene.calibration, MASK, LAMBDA) is first
+    assert first.problem is not None
+
+
+def test_a_newer_calibration_takes_the_place_of_the_older_one(scene):
+    newer = replace(scene.calibration)
+    with ThreadPoolExecutor(1) as workers:
+        made = preparations(workers, series=True)
+        old = made.of(0, scene.calibration, MASK, LAMBDA)
+        new = made.of(0, newer, MASK, LAMBDA)
+        assert new is not old
+    assert made.of(0, newer, MASK, LAMBDA) is new
+    assert new.problem is not None
+
+
+def test_beyond_the_memory_that_it_may_hold_nothing_is_inverted(scene, monkeypatch):
+    monkeypatch.setattr(gadgets.preparation, "MOST_BYTES", 1000)
+    with ThreadPoolExecutor(1) as workers:
+        made = preparations(workers, series=True)
+        foreseen(made, scene.calibration)
+    assert made.of(0, scene.calibration, MASK, LAMBDA).problem is None
+
+
+def test_a_calibration_that_failed_is_nobodys_business_here():
+    with ThreadPoolExecutor(1) as workers:
+        result = Future()
+        preparations(workers, series=True).foresee(Calibrated(0, result), LAMBDA)
+        result.set_exception(ValueError("no signal"))
