@@ -1,6 +1,7 @@
 """Inverses are made while the frame is still coming, once a slice, and let go when nobody needs them."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -19,6 +20,15 @@ def scene():
     return make_scene(MASK)
 
 
+@contextmanager
+def one_worker():
+    """A worker whose errands are all done when the block ends."""
+    with ThreadPoolExecutor(1) as workers:
+        yield workers
+        for _ in range(3):  # what a calibration sets off, sets off more
+            workers.submit(int).result()
+
+
 def preparations(workers, *, series):
     of = scan(repetition=(0, 3 if series else 0))
     return Preparations(replace(context(of), workers=workers), 0.03, 0.3)
@@ -32,7 +42,7 @@ def foreseen(made, calibration):
 
 @pytest.mark.parametrize("series", [True, False])
 def test_the_inverse_is_there_when_its_frame_comes(scene, series):
-    with ThreadPoolExecutor(1) as workers:
+    with one_worker() as workers:
         made = preparations(workers, series=series)
         foreseen(made, scene.calibration)
     ready = made.of(0, scene.calibration, MASK, LAMBDA)
@@ -43,7 +53,7 @@ def test_the_inverse_is_there_when_its_frame_comes(scene, series):
 
 
 def test_other_lines_get_a_problem_of_their_own_and_leave_the_inverse_where_it_is(scene):
-    with ThreadPoolExecutor(1) as workers:
+    with one_worker() as workers:
         made = preparations(workers, series=True)
         foreseen(made, scene.calibration)
         lost = MASK.copy()
@@ -53,7 +63,7 @@ def test_other_lines_get_a_problem_of_their_own_and_leave_the_inverse_where_it_i
 
 
 def test_without_a_calibration_beforehand_the_first_frame_of_a_series_orders_the_inverse(scene):
-    with ThreadPoolExecutor(1) as workers:
+    with one_worker() as workers:
         made = preparations(workers, series=True)
         first = made.of(0, scene.calibration, MASK, LAMBDA)
     assert made.of(0, scene.calibration, MASK, LAMBDA) is first
@@ -62,7 +72,7 @@ def test_without_a_calibration_beforehand_the_first_frame_of_a_series_orders_the
 
 def test_a_newer_calibration_takes_the_place_of_the_older_one(scene):
     newer = replace(scene.calibration)
-    with ThreadPoolExecutor(1) as workers:
+    with one_worker() as workers:
         made = preparations(workers, series=True)
         old = made.of(0, scene.calibration, MASK, LAMBDA)
         new = made.of(0, newer, MASK, LAMBDA)
@@ -73,14 +83,14 @@ def test_a_newer_calibration_takes_the_place_of_the_older_one(scene):
 
 def test_beyond_the_memory_that_it_may_hold_nothing_is_inverted(scene, monkeypatch):
     monkeypatch.setattr(gadgets.preparation, "MOST_BYTES", 1000)
-    with ThreadPoolExecutor(1) as workers:
+    with one_worker() as workers:
         made = preparations(workers, series=True)
         foreseen(made, scene.calibration)
     assert made.of(0, scene.calibration, MASK, LAMBDA).problem is None
 
 
 def test_a_calibration_that_failed_is_nobodys_business_here():
-    with ThreadPoolExecutor(1) as workers:
+    with one_worker() as workers:
         result = Future()
         preparations(workers, series=True).foresee(Calibrated(0, result), LAMBDA)
         result.set_exception(ValueError("no signal"))
