@@ -65,7 +65,7 @@ def test_a_simulated_slice_has_white_noise_of_sigma_one_and_the_wanted_snr():
     noise = (found.full - found.clean).reshape(len(found.full), -1)
     covariance = noise @ noise.conj().T / noise.shape[1]
     np.testing.assert_allclose(covariance, np.eye(len(noise)), atol=0.06)  # whitened by a noise scan, itself noisy
-    assert found.reference[found.brain].mean() == pytest.approx(30 / np.sqrt(2), rel=1e-3)
+    assert found.reference[found.head].mean() == pytest.approx(30 / np.sqrt(2), rel=1e-3)
 
 
 def test_what_the_maps_describe_is_the_reference(case):

@@ -32,7 +32,7 @@ PATTERNS: Final[tuple[Pattern, ...]] = ("equispaced", "random")
 MATRIX: Final = 256
 FOV_MM: Final = 230.0
 COILS: Final = 16
-SNR: Final = 30.0  # mean of brain tissue by the noise of a real or imaginary part, fully sampled
+SNR: Final = 30.0  # mean of tissue by the noise of a real or imaginary part, fully sampled
 NOISE_SAMPLES: Final = 4096
 HEIGHTS_MM: Final = (-5.0, 20.0, 45.0)  # of the slices of a head, above the middle of the brain
 REGULARISATION: Final = 1e-3  # of the linear image, as in the shipped scan protocols
@@ -86,7 +86,8 @@ def simulate(
 ) -> Slice:
     """Scan an axial slice with sixteen coils and correlated noise, 256 x 256 pixels of 0.9 mm, 3 mm thick.
 
-    An object made `of_pixels`, as downloaded phantoms are, shows no ringing.
+    An object made `of_pixels`, as downloaded phantoms are, shows no ringing. SNR is that of the brain; a phantom's is
+    that of all of it, bright skull included.
     """
     scan = Simulate(matrix=(MATRIX, MATRIX), fov_mm=(FOV_MM, FOV_MM), thickness_mm=3.0, centre_mm=(0.0, 0.0, height_mm))
     plane, coils = planes(scan)[0], head_array(COILS)
@@ -96,11 +97,12 @@ def simulate(
     matrix = whitener(covariance(root @ _white(chance, (COILS, NOISE_SAMPLES))))
     clean = np.tensordot(matrix, clean, 1)
     truth = rss(to_image(clean, 1))
-    brain = subject.brain(_pixels(plane))
-    scale = np.float32(SNR / np.sqrt(2) / truth[brain].mean())
+    head, brain = _head(truth), subject.brain(_pixels(plane))
+    tissue = head if isinstance(subject, SheppLogan) else brain
+    scale = np.float32(SNR / np.sqrt(2) / truth[tissue].mean())
     noise = np.tensordot(matrix @ root, _white(chance, clean.shape), 1).astype(np.complex64)
     clean = (clean * scale).astype(np.complex64)
-    return Slice(group, name, clean + noise, clean, truth * scale, _head(truth), brain)
+    return Slice(group, name, clean + noise, clean, truth * scale, head, brain)
 
 
 def _received(subject: Subject, plane: Plane, coils: Array, scan: Simulate) -> Complex:

@@ -14,9 +14,9 @@ METHOD: Final = """Magnitudes, scale fitted by least squares in the region; peak
 largest value of the reference in the region. Means over slices. All methods get the same whitened samples: 24
 calibration lines in the middle, the others on a grid of every R-th line, or as many by chance.
 
-Simulated: 16 loops, 256 x 256, 0.9 mm, correlated noise, brain at 30 times the noise of a real part; the reference is
-the noise-free root sum of squares. Real: the reference is the fully sampled data, noise included, which
-counts as error of every method.
+Simulated: 16 loops, 256 x 256, 0.9 mm, correlated noise, brain (of Shepp-Logan: everything) at 30 times the noise of
+a real part; the reference is the noise-free root sum of squares. Real: the reference is the fully sampled data, noise
+included, which counts as error of every method.
 
 Time is from the last readout on; what can be made before it is not in it: maps, inverses, opened engines.
 
