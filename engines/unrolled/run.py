@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from engines.errors import EngineError
 from engines.linear.calibration import Calibration
 from engines.linear.columns import never
-from engines.linear.errors import wanted_shape
-from engines.linear.maps import support
+from engines.linear.errors import LinearError, wanted_shape
 from engines.linear.preconditioned import prepare_iteration
 from engines.unrolled.bridge import Infer, Tensors, bridge
 from engines.unrolled.problem import (
@@ -55,7 +54,8 @@ __all__ = [
 Mask = NDArray[np.bool_]
 Complex = NDArray[np.complex64]
 Consistency: TypeAlias = Literal["blocks", "columns", "iteration"]
-FAINTEST, MARGIN = 0.08, 0.016  # see close_support: share of the object's signal, share of the field of view
+SURE, MARGIN = 5, 4  # see close_support: standard deviations of the noise, columns
+NEAR, MOST_BESIDE = 8, 0.005  # lines to either side of the centre; share of their signal that may lie beside the box
 ERROR_SHARES: Final = (50, 95)  # percentiles of the error map that stand on an image
 
 
@@ -102,9 +102,18 @@ def expected_lines(calibration: Calibration) -> Mask | None:
 
 
 def close_support(calibration: Calibration) -> Mask:
-    """Where the object is (y, x), with less margin than the linear image has: the network's time goes with its box."""
-    lines = calibration.lines, calibration.maps.shape[1], calibration.first_line
-    return calibration.inside & support(*lines, FAINTEST, MARGIN)
+    """Where the object is (y, x), without columns in which the calibration lines hold nothing but noise.
+
+    Lines are sharp along x, so that the box ends where the object does; along y they are too few to tell.
+    """
+    noise = calibration.lines.shape[0] * calibration.lines.shape[1]  # energy of sigma = 1 in a column
+    energy = (calibration.lines.real**2 + calibration.lines.imag**2).sum((0, 1))
+    seen = np.flatnonzero(energy > noise + SURE * noise**0.5)
+    close = calibration.inside.copy()
+    if len(seen):
+        close[:, : max(seen[0] - MARGIN, 0)] = False
+        close[:, seen[-1] + 1 + MARGIN :] = False
+    return close
 
 
 def prepare(
@@ -148,12 +157,14 @@ def draw(
 ) -> NetworkImage:
     """Make the network image of a frame (coil, line, x) in hybrid space, missing lines zero, a mean of `averages`.
 
-    Raises EngineError where the engine fails, or gives NaN, or there is neither an inverse nor a network in parts.
+    Raises EngineError where the engine fails, or gives NaN, or there is neither an inverse nor a network in parts, and
+    LinearError where the object has moved out of the columns that the network sees.
     """
     problem = prepared.box.columns_problem
     wanted_shape("network, frame (coil, line, x)", hybrid, len(problem.maps), *problem.shape)
     scale = np.float32(averages**0.5)
     used = hybrid * scale if averages > 1 else hybrid.copy()
+    _stays(prepared, used)
     measured = used[:, prepared.withheld, problem.columns]
     used[:, prepared.withheld] = 0
     normal = normal_image(prepared.box, used)
@@ -171,6 +182,21 @@ def draw(
         trust,
         consistency,
     )
+
+
+def _stays(prepared: Prepared, hybrid: Complex) -> None:
+    """Raise LinearError where lines near the centre hold signal beside the box."""
+    middle = len(prepared.acquired) // 2
+    near = hybrid[:, middle - NEAR : middle + NEAR][:, prepared.acquired[middle - NEAR : middle + NEAR]]
+    noise = near.shape[0] * near.shape[1]  # energy of sigma = 1 in a column
+    energy = (near.real**2 + near.imag**2).sum((0, 1)) - noise
+    inside = float(energy[prepared.box.columns].sum())
+    beside = float(energy.sum()) - inside
+    if beside > max(SURE * (noise * len(energy)) ** 0.5, MOST_BESIDE * (inside + beside)):
+        raise LinearError(
+            f"{beside / (inside + beside):.1%} of the signal lies in columns that held none when the coils were "
+            f"calibrated, wanted at most {MOST_BESIDE:.1%}: the object has moved; calibrate again"
+        )
 
 
 def _outputs(

@@ -1,5 +1,7 @@
 """A network image is the same whether its inverse was ready or not, and in the units of the frame."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from engines.errors import EngineError
 from engines.unrolled.run import Cascades, close_support, draw, expected_lines, make_ready, prepare
 from engines.unrolled.trust import withheld_lines
 from tests.engines.coils import nrmse
-from tests.engines.unrolled.scene import LAMBDA, LINES, every, make_scene, says, shrinking
+from tests.engines.unrolled.scene import LAMBDA, LINES, SNR, every, make_scene, says, shrinking, subject
 
 EMBEDDED, GRID = every(4), every(4, calibration=0)
 
@@ -96,3 +98,14 @@ def test_withheld_lines_were_acquired_lie_on_both_sides_and_not_in_the_middle(ma
     assert rows.min() < 0 < rows.max()
     assert np.abs(rows).min() >= 4
     assert np.array_equal(chosen, withheld_lines(mask, 0.04))
+
+
+def test_the_box_ends_where_the_columns_hold_nothing_but_noise():
+    scene = make_scene(EMBEDDED)
+    columns = np.flatnonzero(np.abs(subject()).max(0) > 0.02 * SNR)
+    seen = np.flatnonzero(close_support(scene.calibration).any(0))
+    assert columns[0] - 6 <= seen[0] <= columns[0]
+    assert columns[-1] <= seen[-1] <= columns[-1] + 6
+    assert len(seen) < 0.9 * scene.calibration.inside.any(0).sum()
+    faint = replace(scene.calibration, lines=scene.calibration.lines * 0)
+    assert np.array_equal(close_support(faint), scene.calibration.inside)

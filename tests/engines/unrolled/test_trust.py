@@ -6,6 +6,7 @@ The networks here say what they are told to; the best image is the one that the 
 import numpy as np
 import pytest
 
+from engines.linear.errors import LinearError
 from engines.unrolled.run import draw, make_ready, prepare
 from engines.unrolled.trust import COMPANION, judge, predicted_lines, withheld_lines
 from tests.engines.coils import dft, head, noise_like, unit_maps
@@ -123,9 +124,9 @@ def test_wrong_maps_are_caught_even_where_the_image_is_right():
     assert wrong.error > 1.6 * right.error
 
 
-def after_motion(pixels):
+def after_motion(pixels, axis=0):
     """The figure of the moved object's image, as much of it as lies where the maps know an object."""
-    coils, moved = unit_maps(COILS, LINES, LINES), np.roll(subject(), pixels, 1)
+    coils, moved = unit_maps(COILS, LINES, LINES), np.roll(subject(), pixels, axis)
     still = make_scene(MASK)
     target = (still.calibration.maps.conj() * coils * moved).sum(0) * still.calibration.inside
     return trust(still, target, frame=sampled(coils * moved, MASK)).error
@@ -135,6 +136,12 @@ def test_motion_between_calibration_and_scan_is_caught_when_the_object_leaves_it
     """Maps belong to coils, not to the object: an image is right as long as the object stays where maps are known."""
     assert after_motion(12) > 1.5
     assert after_motion(4) < 1.1
+
+
+def test_motion_out_of_the_columns_that_the_network_sees_is_refused():
+    with pytest.raises(LinearError, match="the object has moved; calibrate again"):
+        after_motion(12, axis=1)
+    assert after_motion(3, axis=1) < 1.1
 
 
 def excess_of_shadows(scene, nearest):
