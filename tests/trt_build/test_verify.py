@@ -1,0 +1,107 @@
+"""Backends that make other images are found, refused and passed over; what passes can be written into the card."""
+
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import trt_build.commands
+import trt_build.verify
+from engines.backends import ort
+from engines.backends.interface import Opened, key_of
+from engines.card import parse_card
+from engines.errors import EngineError
+from engines.model import load_model
+from engines.plans import Plans
+from tests.tiny_model import make_model
+from trt_build.verify import record, verify
+
+
+@pytest.fixture
+def model(tmp_path):
+    return load_model(make_model(tmp_path), allow_unsigned=True)
+
+
+@pytest.fixture
+def plans(tmp_path):
+    return Plans(tmp_path / "plans", print)
+
+
+def scans(count=2, y=32, x=16):
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        target = random.uniform(0.5, 1, (1, 2, y, x)).astype(np.float32)
+        matrices = np.repeat(np.eye(y, dtype=np.complex64)[None], x, 0) * 0.9
+        inverse = np.concatenate([matrices.real, matrices.imag], 1)
+        normal = target + random.normal(0, 0.05, target.shape).astype(np.float32)
+        yield SimpleNamespace(normal=normal, inverse=inverse, target=target, inside=np.ones((y, x), np.float32))
+
+
+def backend(change, precision="single"):
+    """ONNX Runtime with something done to its images."""
+
+    @contextmanager
+    def open_graph(job):
+        with ort.open_graph(job) as opened:
+
+            def infer(tensors):
+                got = opened.infer(tensors)
+                return {**got, "image": change(got["image"])}
+
+            yield Opened(infer, "1", precision, key_of(job, "other", "1", precision))
+
+    return SimpleNamespace(missing=lambda: None, open_graph=open_graph)
+
+
+def judged(monkeypatch, model, plans, change):
+    known = {"onnxruntime": ort, "other": backend(change)}
+    monkeypatch.setattr(trt_build.verify, "BACKENDS", dict.fromkeys(known))
+    monkeypatch.setattr(trt_build.verify, "_module", known.__getitem__)
+    (verdict,) = verify(model, scans(), plans)
+    key = {"model": "tiny", "graph": "model", "hash": model.hash, "backend": "other", "version": "1"}
+    return verdict, plans.refused({**key, "options": "single"})
+
+
+def test_the_same_images_pass(monkeypatch, model, plans):
+    verdict, refused = judged(monkeypatch, model, plans, lambda image: image * np.float32(1.0001))
+    assert verdict.wrong == ""
+    assert refused is None
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda image: image * np.float32(1.01), "test vectors"),
+        (lambda image: image + np.float32(0.02) * (-1) ** np.arange(image.shape[-1], dtype=np.float32), "PSNR"),
+        (lambda image: image * np.float32("nan"), "inf"),
+    ],
+)
+def test_other_images_are_refused_with_the_reason(monkeypatch, model, plans, change, told):
+    verdict, refused = judged(monkeypatch, model, plans, change)
+    assert told in verdict.wrong
+    assert refused == verdict.wrong
+
+
+def test_a_backend_that_works_again_is_accepted(monkeypatch, model, plans):
+    assert judged(monkeypatch, model, plans, lambda image: image * 2)[1] is not None
+    assert judged(monkeypatch, model, plans, lambda image: image)[1] is None
+
+
+def test_a_backend_that_was_named_must_work(model, plans):
+    with pytest.raises(EngineError, match="no backend 'fastest'"):
+        list(verify(model, scans(), plans, ["fastest"]))
+
+
+def test_openvino_makes_the_same_images(model, plans):
+    verdicts = {verdict.precision: verdict for verdict in verify(model, scans(), plans, ["openvino"])}
+    assert verdicts["single"].wrong == ""
+
+
+def test_what_passed_is_written_into_the_card_and_the_signature_goes(model):
+    (model.folder / "signature.toml").write_text("of the card before")
+    record(model.folder, ["bf16"])
+    assert not (model.folder / "signature.toml").exists()
+    assert load_model(model.folder, allow_unsigned=True).card.precisions == ("single", "bf16")
+    card = (model.folder / "card.toml").read_text(encoding="utf-8")
+    assert parse_card(card, "card.toml").graphs == model.card.graphs
