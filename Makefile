@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: exam test lint bench test-gpu clean
+.PHONY: exam test lint bench test-gpu peers clean
 
 exam: .stamp-sim
 	$(BIN)/scanside-sim exam head --out out/exam
@@ -23,6 +23,9 @@ bench: .stamp-bench
 
 test-gpu: .stamp-dev
 	$(BIN)/python -m pytest -m gpu
+
+peers: .stamp-dev  # fastmri without torchvision and lightning, which its networks do not import
+	$(PIP) install --no-deps 'fastmri>=0.3'
 
 .stamp-sim .stamp-dev .stamp-bench: .stamp-%: pyproject.toml constraints.txt $(BIN)/python
 	@echo "installing scanside[$*] into $(VENV) (only when pyproject.toml or constraints.txt changed)"
