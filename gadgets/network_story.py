@@ -1,5 +1,6 @@
 """What stands on a network image, and what is flagged about it or about its absence."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
@@ -8,7 +9,7 @@ import numpy as np
 
 from engines.unrolled.run import NetworkImage
 from engines.unrolled.scope import acceleration_of
-from engines.unrolled.trust import Trust
+from engines.unrolled.trust import Trust, smooth_difference
 from gadgets.context import Context
 from gadgets.draw import Drawn
 from protocols.events import Flag, Severity
@@ -22,6 +23,8 @@ ADVICE: Final[Mapping[str, str]] = {
     "network_failed": "read the linear image; the plugin's log says what is wrong with the engine",
     "outside_range": "read the linear image, or scan within the range of the model's card",
 }
+
+WITH_PHASE: Final = ("unfolding", "columns", "columns by iteration", "cg-sense")  # that of the maps, as the network's
 
 
 def fallback(context: Context, linear: Reconstruction, code: str, text: str, model_hash: str) -> Flag:
@@ -51,8 +54,9 @@ def network_image(context: Context, drawn: Drawn, *, accompanies: bool) -> Recon
     job, image = drawn.job, drawn.image
     assert image is not None  # noqa: S101
     linear = job.linear
-    details = {**linear.details, "LinearEngine": linear.engine, **_details(drawn, image)}
-    flags = tuple(_judged(context, drawn, image.trust))
+    difference = _difference(linear, image)
+    details = {**linear.details, **_details(drawn, image), "LinearDifference": f"{difference:.4g}"}
+    flags = tuple(_judged(context, drawn, image.trust, difference))
     return replace(
         linear,
         pixels=image.pixels[None],
@@ -74,6 +78,7 @@ def _details(drawn: Drawn, image: NetworkImage) -> dict[str, str]:
     card = opened.model.card
     middle, most = image.error_percentiles
     return {
+        "LinearEngine": drawn.job.linear.engine,
         "Model": card.name,
         "ModelVersion": card.version,
         "ModelHash": opened.model.hash[:12],
@@ -88,17 +93,40 @@ def _details(drawn: Drawn, image: NetworkImage) -> dict[str, str]:
     }
 
 
-def _judged(context: Context, drawn: Drawn, trust: Trust | None) -> Iterator[Flag]:
-    """The trust figure against its limits: alone, and against what the linear companion reaches."""
+def _judged(context: Context, drawn: Drawn, trust: Trust | None, difference: float) -> Iterator[Flag]:
+    """The figures of trust against their limits."""
+    slice_ = int(drawn.job.linear.header["idx"]["slice"])
+    told = f"of slice {slice_} is {difference:.1%} off the linear one where noise is averaged out"
+    if math.isnan(difference):
+        told = f"of slice {slice_} cannot be compared with one by '{drawn.job.linear.engine}'"
+    yield _figure(context, drawn, ("linear_difference", difference), f"the network's image {told}")
     if trust is None:
         return
-    header, model_hash = drawn.job.linear.header, drawn.job.opened.model.hash
-    where = {name: int(header["idx"][name]) for name in ("slice", "contrast", "repetition")}
-    what = f"{trust.lines} withheld lines of slice {where['slice']} were predicted"
+    what = f"{trust.lines} withheld lines of slice {slice_} were predicted"
     text = f"{what} to {trust.error:.2f} times the noise, {trust.ratio:.2f} times the linear image's error"
     for code, score in (("trust", trust.error), ("trust_vs_linear", trust.ratio)):
-        limit = context.protocol.limits.get(code)
-        severity = Severity.UNKNOWN if limit is None else limit.judge(score)
-        advice = "" if limit is None or severity is Severity.PASS else limit.advice
-        more = {"score": round(score, 4), "unit": "1", "evidence": where}
-        yield context.flag(code, severity, text, advice=advice, model_hash=model_hash, **more)
+        yield _figure(context, drawn, (code, score), text)
+
+
+def _figure(context: Context, drawn: Drawn, figure: tuple[str, float], text: str) -> Flag:
+    code, score = figure
+    header = drawn.job.linear.header
+    limit = context.protocol.limits.get(code)
+    severity = Severity.UNKNOWN if limit is None else limit.judge(score)
+    return context.flag(
+        code,
+        severity,
+        text,
+        advice="" if limit is None or severity is Severity.PASS else limit.advice,
+        score=round(score, 4),
+        unit="1",
+        evidence={name: int(header["idx"][name]) for name in ("slice", "contrast", "repetition")},
+        model_hash=drawn.job.opened.model.hash,
+    )
+
+
+def _difference(linear: Reconstruction, image: NetworkImage) -> float:
+    """What smooth_difference says; nothing where the linear image has another phase, or none."""
+    if linear.engine not in WITH_PHASE:
+        return float("nan")
+    return smooth_difference(image.pixels, linear.pixels[0])

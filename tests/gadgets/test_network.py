@@ -131,6 +131,7 @@ def test_the_networks_image_takes_the_linear_ones_place_and_tells_its_story(site
     assert 0 < float(story["ErrorMedian"]) < float(story["Error95"])
     assert 0.5 < float(story["Trust"]) < 100
     assert story["WithheldLines"] == "2"
+    assert 0 < float(story["LinearDifference"]) < 1
     assert "PASS trust" in image.meta["Scanside.Flags"]
     assert image.header["image_series_index"] == 1
 
@@ -275,7 +276,7 @@ def test_the_choice_of_engine_is_told_on_the_bus_and_in_the_servers_health(site)
         assert here.server.publisher.wait_for_subscriptions(1)
         here.scan()
         flags = {}
-        while not {"engine", "trust", "trust_vs_linear"} <= flags.keys():
+        while not {"engine", "trust", "trust_vs_linear", "linear_difference"} <= flags.keys():
             event = bus.receive(10)
             assert isinstance(event, Flag)
             flags[event.code] = event

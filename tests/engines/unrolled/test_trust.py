@@ -8,7 +8,7 @@ import pytest
 
 from engines.linear.errors import LinearError
 from engines.unrolled.run import draw, make_ready, prepare
-from engines.unrolled.trust import COMPANION, judge, predicted_lines, withheld_lines
+from engines.unrolled.trust import COMPANION, judge, predicted_lines, smooth_difference, withheld_lines
 from tests.engines.coils import dft, head, noise_like, unit_maps
 from tests.engines.unrolled.scene import (
     COILS,
@@ -142,6 +142,18 @@ def test_motion_out_of_the_columns_that_the_network_sees_is_refused():
     with pytest.raises(LinearError, match="the object has moved; calibrate again"):
         after_motion(12, axis=1)
     assert after_motion(3, axis=1) < 1.1
+
+
+def test_shadows_are_seen_against_the_linear_image_where_withheld_lines_see_little():
+    scene = make_scene(MASK)
+    prepared = prepare(scene.calibration, MASK, 0.001)
+    make_ready(prepared)
+    linear = draw(shrinking(cascades=0)[0], None, prepared, scene.frame).pixels
+    y = np.arange(LINES)[:, None]
+    shadows = 1 + 0.3 * np.cos(2 * np.pi * y / LINES)
+    assert smooth_difference(scene.target, linear) < 0.05
+    assert smooth_difference(scene.target * shadows, linear) > 0.1
+    assert np.isnan(smooth_difference(linear, 0 * linear))
 
 
 def excess_of_shadows(scene, nearest):
