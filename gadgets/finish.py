@@ -27,7 +27,7 @@ def finish(context: Context, pixels: Pixels = "uint16") -> Node:
 
     All images of a series (same contrast, set and matrix) share one scale, taken from its first image: uint16 puts the
     99.9th percentile at 2048, float32 and complex64 keep the reconstruction's own units. Network images that accompany
-    a series are a series of their own with the same scale. Rows run along phase_dir, columns along read_dir, position
+    a series, and linear ones, are a series of their own with the same scale. Rows run along phase_dir, columns along read_dir, position
     is the centre of the slice: LPS mm.
     """
 
@@ -43,7 +43,7 @@ def finish(context: Context, pixels: Pixels = "uint16") -> Node:
             kind = (int(idx["contrast"]), int(idx["set"]), *image.shape)
             key = (message.series, *kind)
             if key not in series:
-                like = series.get(("", *kind)) if message.series == "network" else None
+                like = series.get(("", *kind)) if message.series in ("network", "linear") else None
                 series[key] = _Series.of(len(series) + 1, image, pixels, message.series, like)
             made = series[key].image(message, image, context)
             context.took("finish", (time.perf_counter() - started) * 1e3)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Final, Literal
 
@@ -14,7 +15,7 @@ from engines.unrolled.trust import NEAREST
 from gadgets.context import Context
 from gadgets.draw import Drawn, Job, draw
 from gadgets.lend import Loan, Opened
-from gadgets.network_story import alone, error_map_of, fallback, network_image
+from gadgets.network_story import alone, error_map_of, fallback, in_doubt, network_image
 from gadgets.preparation import Preparations
 from protocols.aside import Answer, Aside, aside
 from protocols.events import Severity
@@ -42,7 +43,8 @@ def network(
 
     `emit = "network"` holds the linear image back until [deadlines] network, in ms after the last readout, has passed;
     a network image that comes later follows as a series of its own, as it always does with `emit = "both"`. Frames
-    outside the range of the model's card, an engine that fails and an image with NaN leave the linear image alone.
+    outside the range of the model's card, an engine that fails and an image with NaN leave the linear image alone; a
+    network image that breaks a limit of trust is followed by its linear one.
     `trust = "withhold"` keeps `withheld_share` of the acquired lines from the network and predicts them from its
     image; they lie from `withheld_from` of the way to the edge of k-space outwards, and the nearer they are, the more
     they cost and tell. `error_map = true` sends the network's own error map as a further series.
@@ -150,6 +152,8 @@ class _Desk:
         if drawn.image is not None:
             made = network_image(self._context, drawn, accompanies=linear is None)
             yield made
+            if linear is not None and in_doubt(made):
+                yield replace(linear, flags=(), series="linear")
             if self._error_map:
                 yield error_map_of(made, drawn.image)
             return

@@ -15,7 +15,7 @@ from gadgets.draw import Drawn
 from protocols.events import Flag, Severity
 from protocols.messages import Reconstruction
 
-__all__ = ["alone", "error_map_of", "fallback", "network_image"]
+__all__ = ["alone", "error_map_of", "fallback", "in_doubt", "network_image"]
 
 ADVICE: Final[Mapping[str, str]] = {
     "network_unusable": "read the linear image; scanside info and the plugin's log say what is wrong with the network",
@@ -24,6 +24,7 @@ ADVICE: Final[Mapping[str, str]] = {
     "outside_range": "read the linear image, or scan within the range of the model's card",
 }
 
+FIGURES: Final = ("trust", "trust_vs_linear", "linear_difference")
 WITH_PHASE: Final = ("unfolding", "columns", "columns by iteration", "cg-sense")  # that of the maps, as the network's
 
 
@@ -65,6 +66,11 @@ def network_image(context: Context, drawn: Drawn, *, accompanies: bool) -> Recon
         flags=flags if accompanies else (*linear.flags, *flags),
         series="network" if accompanies else "",
     )
+
+
+def in_doubt(made: Reconstruction) -> bool:
+    """Whether a network image breaks a limit of trust."""
+    return any(flag.code in FIGURES and flag.severity in (Severity.WARN, Severity.FAIL) for flag in made.flags)
 
 
 def error_map_of(made: Reconstruction, image: NetworkImage) -> Reconstruction:

@@ -128,7 +128,7 @@ class Reconstruction:
     noise_std: NDArray[np.float32] | None = None  # (y, x) expected noise per pixel, where it is known
     details: Mapping[str, str] = field(default_factory=dict)  # acceleration, calibration …: goes into the image's meta
     flags: tuple[Flag, ...] = ()
-    series: str = ""  # "" for the image of the scan, else what accompanies it: network | error map
+    series: str = ""  # "" for the image of the scan, else what accompanies it: network | linear | error map
     source: Frame | None = None  # the lines it was made from, for whoever can make more of them
     learned: object = None  # the engines.linear calibration that it was made with
 

@@ -148,6 +148,18 @@ def test_both_images_come_the_linear_one_first_in_two_series_of_one_scale(site):
     assert likeness > 0.97
 
 
+def test_a_network_image_in_doubt_is_followed_by_its_linear_one(site):
+    here = site()
+    got = talk(here.server.port, [*opening(here.text.replace("value = 100", "value = 0.1")), frame(), Close()])
+    network, linear = images(got)
+    assert network.meta["Scanside.Engine"] == "network"
+    assert "WARN trust" in network.meta["Scanside.Flags"]
+    assert linear.meta["Scanside.Engine"].startswith("columns")
+    assert linear.meta["SeriesDescriptionAdditional"] == "Scanside linear"
+    assert linear.meta["Scanside.Scale"] == network.meta["Scanside.Scale"]
+    assert warnings(got).count("trust") == 1
+
+
 def test_the_error_map_comes_when_it_is_asked_for(site):
     network, error = images(site(parameters="error_map = true").scan())
     assert error.meta["SeriesDescriptionAdditional"] == "Scanside error map"
