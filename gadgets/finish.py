@@ -27,8 +27,8 @@ def finish(context: Context, pixels: Pixels = "uint16") -> Node:
 
     All images of a series (same contrast, set and matrix) share one scale, taken from its first image: uint16 puts the
     99.9th percentile at 2048, float32 and complex64 keep the reconstruction's own units. Network images that accompany
-    a series, and linear ones, are a series of their own with the same scale. Rows run along phase_dir, columns along read_dir, position
-    is the centre of the slice: LPS mm.
+    a series, and linear ones, are a series of their own with the same scale. Rows run along phase_dir, columns along
+    read_dir, position is the centre of the slice: LPS mm.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
