@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any, Final
 
 import numpy as np
@@ -52,16 +53,24 @@ def open_graph(job: Job) -> Iterator[Opened]:
             if not hasattr(own, "request"):
                 own.request = compiled.create_infer_request()
             given = {
-                name: openvino.Tensor(np.ascontiguousarray(value), shared_memory=True)
+                name: openvino.Tensor(_lent(np.ascontiguousarray(value)), shared_memory=True)
                 for name, value in tensors.items()
                 if name in taken
             }
             own.request.infer(given)
             return {name: own.request.get_tensor(name).data.copy() for name in job.graph.outputs}
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"openvino failed in {job.name}: {first_line(error)}") from error
 
     yield Opened(infer, release, precision, key_of(job, "openvino", release, precision))
+
+
+def _lent(array: NDArray[Any]) -> NDArray[Any]:
+    """The same memory as an array that could be written: OpenVINO wants that of what it only reads."""
+    if array.flags.writeable:
+        return array
+    interface = {**array.__array_interface__, "data": (array.ctypes.data, False)}
+    return np.asarray(SimpleNamespace(__array_interface__=interface, owner=array))
 
 
 def _precision(job: Job, core: Any, release: str) -> str:

@@ -61,6 +61,18 @@ def test_answers_are_the_callers_own(model, backend):
         np.testing.assert_array_equal(first, kept)
 
 
+@pytest.mark.parametrize("backend", [*CPU, "reference"])
+def test_arrays_that_cannot_be_written_are_taken_as_they_are(model, backend):
+    given = problem(16, 8, 16)
+    for array in given.values():
+        array.flags.writeable = False
+    with open_engine(model, backend) as engine:
+        got = engine(given)
+    if backend != "reference":
+        assert relative_error(got["image"], network(**given)["image"]) < 1e-5
+    assert not given["inverse"].flags.writeable
+
+
 @pytest.mark.parametrize("backend", CPU)
 def test_threads_may_call_at_once(model, backend):
     given = [problem(*SIZES[n % 3], seed=n) for n in range(24)]
