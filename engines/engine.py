@@ -109,7 +109,7 @@ def _first_that_works(names: tuple[str, ...], model: Model, job: Job, stack: Exi
                     opened = trial.enter_context(module.open_graph(job))
                     engine = _tested(name, opened, model, job, why_not)
                     stack.push(trial.pop_all())
-            except EngineError as error:
+            except (EngineError, ImportError, OSError) as error:  # a library may be installed, and broken
                 reason = str(error)
             else:
                 passed = "".join(f"; not {other}: {why}" for other, why in why_not.items())

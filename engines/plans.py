@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Plans:
         note = self._note(path)
         if note is None:
             return None
-        foreign = _difference(note.get("key", {}), key)
+        foreign = _difference(note["key"], key)
         if foreign:
             self._tell(f"plan {path.name}: {foreign}; it is built again")
             return None
@@ -52,38 +53,46 @@ class Plans:
         return content
 
     def put(self, key: Key, plan: bytes) -> None:
-        """Keep a plan: first the plan, then the note that makes it valid, both at once or not at all."""
+        """Keep a plan: first the plan, then the note without whose hash it counts for nothing."""
         path = self.path(key)
         note = {"key": dict(key), "sha256": hashlib.sha256(plan).hexdigest()}
         self._write({path: plan, path.with_suffix(".json"): json.dumps(note, indent=1).encode()})
 
+    def forget(self, key: Key) -> bool:
+        """Remove the plan of a key; False where there is none, or it cannot be removed."""
+        try:
+            self.path(key).unlink()
+        except OSError:
+            return False
+        return True
+
     def refuse(self, key: Key, reason: str) -> None:
         """Remove a plan and remember why there must be none."""
+        self.forget(key)
         path = self.path(key)
-        path.unlink(missing_ok=True)
         self._write({path.with_suffix(".json"): json.dumps({"key": dict(key), "refused": reason}, indent=1).encode()})
 
     def accept(self, key: Key) -> None:
         """Forget a refusal."""
         path = self.path(key)
         if self.refused(key) is not None:
-            path.with_suffix(".json").unlink(missing_ok=True)
+            with suppress(OSError):
+                path.with_suffix(".json").unlink()
 
     def refused(self, key: Key) -> str | None:
         """Say why there must be no plan for this key, or None."""
-        path = self.path(key).with_suffix(".json")
-        note = self._note(path.with_suffix(".plan")) if path.exists() else None
-        return None if note is None or _difference(note.get("key", {}), key) else note.get("refused")
+        note = self._note(self.path(key))
+        return None if note is None or _difference(note["key"], key) else note.get("refused")
 
     def _note(self, path: Path) -> dict[str, Any] | None:
         try:
             note = json.loads(_own(path.with_suffix(".json")).read_bytes())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError) as error:
             self._tell(f"plan {path.name}: its note cannot be used ({error}); it is built again")
             return None
-        return note if isinstance(note, dict) else None
+        return note if isinstance(note, dict) and isinstance(note.get("key"), dict) else None
 
     def _write(self, files: Mapping[Path, bytes]) -> None:
         try:

@@ -81,6 +81,9 @@ def verify(
     Raises EngineError where the truth cannot be computed, or a backend that was named does not work.
     """
     job = replace(job_of(model, "model"), precisions=("single",))
+    lost = _module(TRUTH).missing()
+    if lost is not None:
+        raise EngineError(f"{TRUTH}, which is the truth here: {lost}")
     with _module(TRUTH).open_graph(job) as opened:
         self_test(opened.infer, model, "model", "single")
         scans = [scan for setup in setups for scan in _scans(opened.infer, setup)]

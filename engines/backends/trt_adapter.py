@@ -10,7 +10,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from engines.backends.cuda import layer, open_cuda
+from engines.backends.cuda import Cuda, layer, open_cuda
 from engines.backends.interface import Job, Opened, refused
 from engines.backends.trt_plan import PROFILES, Notes, build_plan, precision_of
 from engines.backends.trt_session import Session
@@ -83,11 +83,10 @@ class Adapter:
         if not isinstance(gpu(), Gpu):  # without a driver the library would crash the process
             raise EngineError(f"{self.name}: {self.missing()}")
         trt = self.load()
-        plan = self.plan(trt, job)
+        self.plan(trt, job)  # built before the GPU is taken
         cuda = open_cuda()
         try:
-            with cuda.current():
-                session = Session(self._engine(trt, plan, job), cuda, job)
+            session = self._session(trt, cuda, job)
             try:
                 yield Opened(session.infer, str(trt.__version__), precision_of(trt, job.precisions), self.key(trt, job))
             finally:
@@ -95,13 +94,20 @@ class Adapter:
         finally:
             cuda.close()
 
-    def _engine(self, trt: Any, plan: bytes, job: Job) -> Any:
+    def _session(self, trt: Any, cuda: Cuda, job: Job) -> Session:
+        """Deserialise the plan; one that was kept and is not taken any more is built again, once."""
         notes = Notes()
         logger = notes.logger(trt)
-        engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
-        if engine is None:
-            raise EngineError(f"{self.name} {trt.__version__} does not take the plan of {job.name} here: {notes}")
-        return engine
+        runtime = trt.Runtime(logger)
+        with cuda.current():
+            for _ in range(2):
+                engine = runtime.deserialize_cuda_engine(self.plan(trt, job))
+                if engine is not None:
+                    return Session(engine, cuda, job, (runtime, logger))
+                if job.plans is None or not job.plans.forget(self.key(trt, job)):
+                    break
+                job.tell(f"{self.name}: the kept plan of {job.name} is not taken ({notes}); it is built again")
+        raise EngineError(f"{self.name} {trt.__version__} does not take the plan of {job.name} here: {notes}")
 
     def _module(self) -> str | None:
         return next((module for module in self.modules if find_spec(module)), None)

@@ -20,8 +20,9 @@ __all__ = ["Session"]
 class Session:
     """A deserialised engine and the context of execution that its callers share, one after another."""
 
-    def __init__(self, engine: Any, cuda: Cuda, job: Job) -> None:
+    def __init__(self, engine: Any, cuda: Cuda, job: Job, owner: Any = None) -> None:
         self._engine, self._cuda, self._job = engine, cuda, job
+        self._owner = owner  # what must live as long as the engine
         self._lock = threading.Lock()
         self._contexts: dict[int, Any] = {}  # by profile
         self._context: Any = None
@@ -49,7 +50,7 @@ class Session:
             self._launch = self._execute
             self._context = None
             self._contexts.clear()
-            self._engine = None
+            self._engine = self._owner = None
             for address, _ in self._addresses.values():
                 self._cuda.free(address)
             self._addresses.clear()

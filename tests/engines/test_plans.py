@@ -59,7 +59,7 @@ def test_no_byte_of_a_plan_can_change(tmp_path_factory, data):
     assert "damaged or altered" in told[0]
 
 
-@pytest.mark.parametrize("note", [b"", b"{", b"\xff\xfe", b"[1]", b'{"key": {}}'])
+@pytest.mark.parametrize("note", [b"", b"{", b"\xff\xfe", b"[1]", b'{"key": {}}', b'{"key": 3}'])
 def test_a_damaged_note_is_no_note(plans, note):
     plans.put(KEY, b"plan")
     plans.path(KEY).with_suffix(".json").write_bytes(note)
@@ -88,8 +88,17 @@ def test_a_folder_that_cannot_be_written_is_told_once_and_all_goes_on(tmp_path, 
     plans.put(KEY, b"plan")
     plans.put(KEY, b"plan")
     assert plans.get(KEY) is None
+    plans.refuse(KEY, "0.3 dB off")
+    plans.accept(KEY)
     assert plans.refused(KEY) is None
     assert [line for line in told if "cannot be kept" in line] == told[:1]
+
+
+def test_a_plan_is_forgotten_once(plans):
+    plans.put(KEY, b"plan")
+    assert plans.forget(KEY)
+    assert not plans.forget(KEY)
+    assert plans.get(KEY) is None
 
 
 def test_a_refused_plan_is_gone_until_it_is_accepted(plans):
