@@ -1,11 +1,13 @@
 """TensorRT without a GPU: what builds, what is said, and that a session keeps its books right."""
 
 from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from engines.backends import cuda, rtx, trt
+from engines.backends import cuda, rtx, trt, trt_adapter
 from engines.backends.interface import Job
 from engines.backends.trt_plan import build_plan
 from engines.backends.trt_session import Session
@@ -258,3 +260,66 @@ def test_shapes_beyond_every_profile_are_told_and_the_session_lives_on(model, to
         running.infer(given(72, 8))
     asked = given(16, 8)
     np.testing.assert_array_equal(running.infer(asked)["image"], 2 * asked["normal"])
+
+
+def library(memory, takes):
+    """As the module `tensorrt`: `takes` says which plans it deserialises."""
+
+    class Logger:
+        Severity = SimpleNamespace(ERROR=1, INTERNAL_ERROR=0)
+
+    class Runtime:
+        def __init__(self, logger):
+            self.logger = logger
+
+        def deserialize_cuda_engine(self, plan):
+            if takes(plan):
+                return Plan(memory)
+            self.logger.log(1, "magic tag does not match")
+            return None
+
+    return SimpleNamespace(
+        __version__="11.4", __name__="tensorrt", ILogger=Logger, Runtime=Runtime, BuilderFlag=SimpleNamespace()
+    )
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A GPU of plain memory, with TensorRT."""
+
+    def made(takes):
+        memory, built = Memory(), iter([b"first", b"second", b"third"])
+        monkeypatch.setattr(trt_adapter, "gpu", lambda: Gpu("H200", "9.0", "13.0", 1))
+        monkeypatch.setattr(trt_adapter, "open_cuda", lambda: memory)
+        monkeypatch.setattr(trt_adapter, "build_plan", lambda *_: next(built))
+        monkeypatch.setattr(trt_adapter.Adapter, "load", lambda _: library(memory, takes))
+        return memory
+
+    return made
+
+
+def test_a_plan_runs_and_everything_is_released(machine, model, told):
+    memory = machine(takes=lambda plan: True)
+    asked = given(16, 8)
+    with trt.ADAPTER.open_graph(replace(job_of(model, "model"), tell=told.append)) as opened:
+        assert (opened.version, opened.precision) == ("11.4", "single")
+        assert opened.key["gpu"] == "H200 (9.0)"
+        np.testing.assert_array_equal(opened.infer(asked)["image"], 2 * asked["normal"])
+    assert not memory.held
+
+
+def test_a_kept_plan_that_is_not_taken_is_built_again_once(machine, model, told, tmp_path):
+    memory = machine(takes=lambda plan: plan == b"second")
+    job = replace(job_of(model, "model"), plans=Plans(tmp_path / "plans", told.append), tell=told.append)
+    with trt.ADAPTER.open_graph(job) as opened:
+        opened.infer(given(16, 8))
+    assert any("magic tag does not match" in line for line in told)
+    assert not memory.held
+
+
+def test_a_plan_that_is_never_taken_is_an_engine_error(machine, model, told, tmp_path):
+    memory = machine(takes=lambda plan: False)
+    job = replace(job_of(model, "model"), plans=Plans(tmp_path / "plans", told.append), tell=told.append)
+    with pytest.raises(EngineError, match="does not take the plan of tiny/model here: magic tag"):
+        trt.ADAPTER.open_graph(job).__enter__()
+    assert not memory.held
