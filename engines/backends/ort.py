@@ -18,7 +18,7 @@ __all__ = ["missing", "open_graph"]
 
 def missing() -> str | None:
     """Say how to get the library, or None where it is here."""
-    return None if find_spec("onnxruntime") else "not installed; get it with: pip install onnxruntime"
+    return None if find_spec("onnxruntime") else "not installed; get it with: pip install 'scanside[onnxruntime]'"
 
 
 @contextmanager

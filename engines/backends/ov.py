@@ -23,7 +23,7 @@ _HINTS: Final = {"bf16": "bf16", "single": "f32"}  # ours -> its own, the fastes
 
 def missing() -> str | None:
     """Say how to get the library, or None where it is here."""
-    return None if find_spec("openvino") else "not installed; get it with: pip install 'scanside[openvino]'"
+    return None if find_spec("openvino") else "not installed; get it with: pip install openvino"
 
 
 @contextmanager

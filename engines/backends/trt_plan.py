@@ -85,8 +85,8 @@ def build_plan(
 
 
 def _problem(error: Any) -> str:
-    operator = error.node_operator()
-    return f"{operator} ({error.node_name()}): {error.desc()}" if operator else error.desc()
+    operator = getattr(error, "node_operator", str)()  # not in every TensorRT 10
+    return f"{operator} ({error.node_name()}): {error.desc()}" if operator else str(error.desc())
 
 
 def _strongly_typed(trt: Any) -> int:

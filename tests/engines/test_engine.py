@@ -1,5 +1,6 @@
 """One interface, several libraries: they agree, they check what they are given, and say why they were not taken."""
 
+import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -140,6 +141,15 @@ def test_what_does_not_fit_is_told_before_a_library_sees_it(model, backend, chan
     with open_engine(model, backend) as engine, pytest.raises(EngineError) as caught:
         engine(given)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("backend", CPU)
+def test_no_library_calls_home(model, backend, monkeypatch):
+    called = []
+    monkeypatch.setattr(socket.socket, "connect", lambda *address: called.append(address))
+    with open_engine(model, backend) as engine:
+        engine(problem(16, 8, 16))
+    assert called == []
 
 
 def test_an_engine_works_again_after_an_error(model):
