@@ -4,8 +4,8 @@ import re
 
 from typer.testing import CliRunner
 
-from trt_build import cli
 from engines.driver import driver
+from trt_build import cli
 
 
 def test_info_names_every_part_and_the_driver():
