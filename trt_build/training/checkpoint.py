@@ -8,7 +8,7 @@ import torch
 
 from trt_build.training.recipe import Recipe
 
-__all__ = ["FREE", "CheckpointError", "load", "save"]
+__all__ = ["FREE", "CheckpointError", "load", "save", "weights"]
 
 FREE: Final = ("minutes", "validate_every")  # what may differ between the two halves of a training
 
@@ -49,4 +49,14 @@ def load(path: Path, recipe: Recipe, supervision: str) -> dict[str, Any]:
                 f"{path}: a checkpoint of another training: {key} was {was.get(key)!r}, is {now.get(key)!r} now; "
                 f"name another --out, or start without --resume"
             )
+    return state
+
+
+def weights(path: Path) -> dict[str, Any]:
+    """Read the checkpoint of any training. Raises CheckpointError for what is none."""
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        _ = state["recipe"], state["average"], state["minutes"]
+    except Exception as error:  # whatever the unpickler meets in a file that is none of ours
+        raise CheckpointError(f"{path}: not a checkpoint of scanside-build train ({error})") from error
     return state

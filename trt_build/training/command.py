@@ -27,6 +27,7 @@ class Options:
     workers: int = 2
     device: str = "auto"
     resume: bool = False
+    start: Path | None = None
 
 
 def run(options: Options) -> None:
@@ -58,7 +59,9 @@ def _training(options: Options) -> Training:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     elif device != "cpu" and not torch.cuda.is_available():
         raise RecipeError(f"device {device!r}: torch finds no GPU here; wanted cpu")
-    return Training(recipe, options.folder, options.out, options.supervision, options.resume, options.workers, device)
+    return Training(
+        recipe, options.folder, options.out, options.supervision, options.resume, options.workers, device, options.start
+    )
 
 
 def _with_bar(training: Training) -> None:

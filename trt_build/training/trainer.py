@@ -47,6 +47,7 @@ class Training:
     resume: bool = False
     workers: int = 2
     device: str = "cpu"
+    start: Path | None = None  # checkpoint whose weights are the first ones
 
 
 class _State:
@@ -57,6 +58,11 @@ class _State:
         torch.manual_seed(recipe.seed)
         self.device = torch.device(training.device)
         self.network = _fast(network_of(recipe).to(self.device))
+        self.earlier = 0.0
+        if training.start is not None:
+            begun = checkpoint.weights(training.start)
+            self.network.load_state_dict(begun["average"])
+            self.earlier = begun["minutes"] + begun.get("earlier", 0.0)
         self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), 0.0, (0.9, 0.99), weight_decay=recipe.decay, foreach=True
@@ -70,6 +76,7 @@ class _State:
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
             "minutes": self.minutes,
+            "earlier": self.earlier,
             "commit": self.commit,
             "device": self.device.type,
         }
@@ -80,7 +87,7 @@ class _State:
         self.optimiser.load_state_dict(state["optimiser"])
         for group in self.optimiser.param_groups:
             group["fused"], group["foreach"] = None, True
-        self.step, self.minutes = state["step"], state["minutes"]
+        self.step, self.minutes, self.earlier = state["step"], state["minutes"], state.get("earlier", 0.0)
 
 
 def train(training: Training, tell: Callable[[Progress], None] = lambda _: None) -> nn.Module:
