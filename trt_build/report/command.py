@@ -16,7 +16,7 @@ from engines.model import find_model, load_model, shipped
 from hw_sim.errors import SimulationError
 from trt_build.report.errors import ReportError
 from trt_build.report.learned import trained
-from trt_build.report.methods import Infer, Method, network, without_weights
+from trt_build.report.methods import WITHHELD, Infer, Method, network, without_weights
 from trt_build.report.write import Plan, write_report
 
 __all__ = ["Options", "report"]
@@ -66,7 +66,7 @@ def _report(options: Options) -> dict[str, Any]:
     plan = Plan(options.data, options.quick, *(((4, 8), (20.0,)) if options.quick else ()))
     with _network(options) as (ours, facts), threadpool_limits(options.threads), _progress() as steps:
         about = {**facts, "threads": options.threads, "checkpoints": {key: path.name for key, path in given.items()}}
-        return write_report(options.out, plan, [*peers, ours], about, steps)
+        return write_report(options.out, plan, [*peers, *ours], about, steps)
 
 
 def _limit_threads(threads: int) -> None:
@@ -78,15 +78,15 @@ def _limit_threads(threads: int) -> None:
 
 
 @contextmanager
-def _network(options: Options) -> Iterator[tuple[Method, dict[str, Any]]]:
-    """The network as a method, and what is to be known of it; a method without weights where no model is shipped."""
+def _network(options: Options) -> Iterator[tuple[list[Method], dict[str, Any]]]:
+    """The network, with and without withheld lines, and what is to be known of it; no weights if none is shipped."""
     checkpoint = dict(options.checkpoints).get("network")
     if checkpoint is not None:
-        yield trained("network", checkpoint), {"model": f"checkpoint {checkpoint.name}, not exported"}
+        yield [trained("network", checkpoint)], {"model": f"checkpoint {checkpoint.name}, not exported"}
         return
     name = options.model or next(iter(shipped()), None)
     if name is None:
-        yield without_weights("network"), {"model": "none is shipped"}
+        yield [without_weights("network")], {"model": "none is shipped"}
         return
     model = load_model(find_model(name), allow_unsigned=options.allow_unsigned)
     with open_engine(model, options.backend, threads=options.threads) as engine:
@@ -97,7 +97,8 @@ def _network(options: Options) -> Iterator[tuple[Method, dict[str, Any]]]:
             "hash": model.hash,
             "backend": f"{engine.backend} {engine.version}",
         }
-        yield network(infer, model.card.regularisation, model.card.range), facts
+        given = infer, model.card.regularisation, model.card.range
+        yield [network(*given), network(*given, WITHHELD)], facts
 
 
 @contextmanager

@@ -57,6 +57,20 @@ def benchmark(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
                 "peer_value": peer,
                 "ratio": None,
             }
+    return found | _withholding(rows)
+
+
+def _withholding(rows: list[Row]) -> dict[str, dict[str, Any]]:
+    """PSNR in the brain of test heads that withheld lines cost, at R = 4 and 8."""
+    found = {}
+    for acceleration in (4, 8):
+        some = [row for row in rows if row.group == "heads" and row.acceleration == acceleration]
+        kept, lost = (
+            [row.brain.psnr_db for row in some if row.method == method] for method in ("network", "network_withheld")
+        )
+        if kept and lost:
+            cost = mean(kept) - mean(lost)
+            found[f"withholding_cost_r{acceleration}_db"] = {"value": cost, "unit": "dB", "ratio": None}
     return found
 
 
@@ -64,7 +78,7 @@ def coverage(rows: Iterable[Row]) -> dict[str, float]:
     """Share of pixels whose error lies under its bound, by group."""
     kept: dict[str, list[float]] = {}
     for row in rows:
-        if row.covered is not None:
+        if row.covered is not None and row.method == "network":
             kept.setdefault(row.group, []).append(row.covered)
     return {group: mean(values) for group, values in kept.items()}
 

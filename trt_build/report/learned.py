@@ -7,7 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.unrolled.problem import network_problem, normal_image, whole_image
+from engines.unrolled.problem import normal_image, whole_image
+from engines.unrolled.run import make_ready, prepare
 from trt_build.report.cases import Case
 from trt_build.report.errors import ReportError
 from trt_build.report.methods import Drawn, Method, network, timed
@@ -52,7 +53,10 @@ def _unet(made: Any) -> Method:
     import torch
 
     def draw(case: Case) -> Drawn:
-        problem = network_problem(case.maps, case.acquired, made.shape.regularisation)
+        prepared = prepare(case.calibration, case.acquired, made.shape.regularisation)
+        make_ready(prepared)
+        problem = prepared.problem
+        assert problem is not None  # noqa: S101 (nobody cancels it)
         inverse = torch.from_numpy(problem.inverse)
 
         def image() -> NDArray[np.complex64]:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from engines.card import Range
 from engines.linear.columns import solve_columns
-from engines.unrolled.problem import network_problem, normal_image, whole_image
+from engines.unrolled.bridge import Infer
+from engines.unrolled.run import draw, make_ready, prepare
 from engines.unrolled.scope import facts_of, outside
 from trt_build.report.cases import Case
 from trt_build.report.classical import bart_maps, bart_sense, bart_wavelet, column_inverse, sigpy_sense, zero_filled
@@ -33,9 +34,9 @@ __all__ = [
 ]
 
 Complex: TypeAlias = NDArray[np.complex64]
-Infer: TypeAlias = Callable[[dict[str, NDArray[Any]]], dict[str, NDArray[Any]]]
 Weights: TypeAlias = Mapping[tuple[str, int, str], float]  # (group, acceleration, pattern) -> lambda of l1-wavelet
 
+WITHHELD: Final = 0.03  # share of the lines, as the chain withholds them
 NAMES: Final = {  # in the order of tables and panels
     "zero_filled": "zero-filled",
     "linear": "linear (ours)",
@@ -45,6 +46,7 @@ NAMES: Final = {  # in the order of tables and panels
     "unet": "U-Net",
     "varnet": "E2E-VarNet",
     "network": "network (ours)",
+    "network_withheld": "network (ours), 3 % of lines withheld",
 }
 
 
@@ -110,19 +112,20 @@ def classical(weights: Weights, ecalib: Mapping[tuple[str, int, str], bool]) -> 
     ]
 
 
-def network(infer: Infer, regularisation: float, made_for: Range | None = None) -> Method:
-    """Our network through an engine, the inverse being there; drawn, but said, where the chain would refuse a case."""
+def network(infer: Infer, regularisation: float, made_for: Range | None = None, withheld: float = 0.0) -> Method:
+    """Our network as the chain draws it, the inverse being there, with a share of the lines withheld to judge it.
 
-    def draw(case: Case) -> Drawn:
-        problem = network_problem(case.maps, case.acquired, regularisation)
+    Drawn, but said, where the chain would refuse a case.
+    """
+
+    def draw_case(case: Case) -> Drawn:
+        prepared = prepare(case.calibration, case.acquired, regularisation, withheld)
+        make_ready(prepared)
         began = time.perf_counter()
-        out = infer({"normal": normal_image(problem, case.hybrid), "inverse": problem.inverse})
-        image = whole_image(problem, out["image"][0])
-        ms = (time.perf_counter() - began) * 1e3
-        planes = np.concatenate([out["error"][0], np.zeros_like(out["error"][0])])
-        return Drawn(image, ms, whole_image(problem, planes).real, _outside(case, made_for))
+        made = draw(infer, None, prepared, case.hybrid)
+        return Drawn(made.pixels, (time.perf_counter() - began) * 1e3, made.error, _outside(case, made_for))
 
-    return Method("network", draw)
+    return Method("network_withheld" if withheld else "network", draw_case)
 
 
 def _outside(case: Case, made_for: Range | None) -> tuple[str, ...]:
