@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from engines.card import parse_card
 from engines.unrolled.problem import MULTIPLE
-from trt_build.networks.unrolled import Unrolled
+from trt_build.networks.unrolled import Unrolled, seen
 from trt_build.vectors import small_problems
 
 __all__ = ["OPSET", "ExportError", "Facts", "export_network"]
@@ -77,12 +77,14 @@ class _Cascade(nn.Module):
         self.bound = network.bound if number == len(network.cascades) - 1 else None
         self.first = number == 0
         self.hidden = network.shape.hidden
+        self.ends = self.bound is not None and not network.shape.consistent
 
     def forward(self, rho: Tensor, normal: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
         denoised, carried = self.cascade(rho, normal, None if self.first else hidden)
         if self.bound is None:
             return denoised, carried
-        return denoised, carried[:, : self.hidden], self.bound(carried)
+        image = denoised * seen(rho) if self.ends else denoised
+        return image, carried[:, : self.hidden], self.bound(carried)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,8 @@ def _graphs(network: Unrolled) -> list[_Graph]:
     graphs = [_Graph("model", _Whole(network), ("normal", "inverse"), ("image", "error"))]
     last = len(network.cascades) - 1
     for number in range(last + 1):
-        outputs = ("denoised", "hidden_out") + (("error",) if number == last else ())
+        image = "image" if number == last and not network.shape.consistent else "denoised"
+        outputs = (image, "hidden_out") + (("error",) if number == last else ())
         graphs.append(_Graph(f"cascade_{number}", _Cascade(network, number), ("rho", "normal", "hidden"), outputs))
     return graphs
 
@@ -156,7 +159,7 @@ def _write(graph: _Graph, example: Arrays, path: Path) -> None:
     import onnx
 
     free = torch.export.Dim.DYNAMIC
-    tensors = tuple(torch.from_numpy(example[port]) for port in graph.inputs)
+    tensors = tuple(_twice(torch.from_numpy(example[port]), PORTS[port][0]) for port in graph.inputs)
     sizes = [{axis: free for axis, size in enumerate(PORTS[port][0]) if isinstance(size, str)} for port in graph.inputs]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
@@ -182,6 +185,11 @@ def _write(graph: _Graph, example: Arrays, path: Path) -> None:
         del node.metadata_props[:]
     onnx.checker.check_model(model, full_check=True)
     path.write_bytes(model.SerializeToString())
+
+
+def _twice(example: Tensor, sizes: Dimensions) -> Tensor:
+    """Two frames: what is one while a graph is traced stays one."""
+    return torch.cat((example, example)) if sizes[0] == "frame" else example
 
 
 def _name_sizes(value: Any, sizes: Dimensions) -> None:

@@ -37,7 +37,10 @@ def bridge(
     out: Tensors = {}
     for cascade in cascades:
         out = cascade({"rho": as_planes(box, pixels)[None], "normal": normal, "hidden": state})
+        if "image" in out:  # of a network whose last word is the CNN's
+            break
         state = out["hidden_out"]
         denoised = as_box(box, out["denoised"][0] * box.inside)
         pixels = solve_from(iteration, given + regularisation * denoised, pixels, ITERATIONS, TOLERANCE)
-    return {"image": as_planes(box, pixels)[None], "error": out["error"]}
+    image = out.get("image")
+    return {"image": as_planes(box, pixels)[None] if image is None else image, "error": out["error"]}

@@ -1,5 +1,7 @@
 """Without what the CNNs add the network is an iteration of consistent steps, frame by frame."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,7 +9,7 @@ from trt_build.networks.consistency import solve
 from trt_build.networks.unrolled import Unrolled, UnrolledShape
 from trt_build.vectors import small_problems
 
-SMALL = UnrolledShape(cascades=2, width=8, hidden=4, coarse=1, regularisation=0.2)
+SMALL = UnrolledShape(cascades=2, width=8, hidden=4, coarse=1, regularisation=0.2, consistent=True)
 
 
 @pytest.fixture(params=["dense", "blocks"])
@@ -48,3 +50,13 @@ def test_the_bound_does_not_train_the_image(problem):
     error.sum().backward()
     assert all(parameter.grad is None for parameter in network.cascades.parameters())
     assert all(parameter.grad is not None for parameter in network.bound.parameters())
+
+
+def test_where_no_coil_sees_anything_the_image_is_zero(problem):
+    normal, inverse = problem
+    network = Unrolled(replace(SMALL, consistent=False))
+    image, _ = network(normal, inverse)
+    outside = (solve(inverse, normal) == 0).all(1, keepdim=True).expand_as(image)
+    assert outside.any()
+    assert (image[outside] == 0).all()
+    assert (image[~outside] != 0).all()

@@ -1,9 +1,12 @@
-"""The reconstruction network: small CNNs and exact data consistency in turn.
+"""The reconstruction network: exact data consistency and small CNNs in turn.
 
-rho = P b; then K times z, hidden = CNN_k(rho, b, hidden) and rho = P (b + lambda z), with P = (N + lambda)^-1 as an
-input. Everything is in units of the whitened noise, so that the network sees images by their SNR and needs no
-normalisation. After MoDL (Aggarwal et al., IEEE TMI 2019; 38:394), with a memory between cascades as in recurrent
-inference machines (Lønning et al., Med Image Anal 2019; 53:64).
+z = 0; then K times rho = P (b + lambda z) and z, hidden = CNN_k(rho, b, hidden), with P = (N + lambda)^-1 as an input;
+the image is the last z, or `consistent` P (b + lambda z). A last consistent step would put back the noise of the lines,
+or need a lambda so large that the aliasing of bright fat survives all steps.
+
+Everything is in units of the whitened noise, so that the network sees images by their SNR and needs no normalisation.
+After MoDL (Aggarwal et al., IEEE TMI 2019; 38:394), with a memory between cascades as in recurrent inference machines
+(Lønning et al., Med Image Anal 2019; 53:64).
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -16,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from trt_build.networks.consistency import solve
 
-__all__ = ["Cascade", "ErrorHead", "Unrolled", "UnrolledShape"]
+__all__ = ["Cascade", "ErrorHead", "Unrolled", "UnrolledShape", "seen"]
 
 SCALE: Final = 32.0  # a typical SNR: what the CNNs see is of order one
 
@@ -30,7 +33,12 @@ class UnrolledShape:
     hidden: int = 16  # channels that one cascade hands to the next
     coarse: int = 2  # residual blocks at a quarter
     regularisation: float = 0.1
-    consistent: bool = True  # the last step is one of data consistency
+    consistent: bool = False  # one more step of data consistency at the end
+
+
+def seen(rho: Tensor) -> Tensor:
+    """One where a coil sees the object (frame, 1, y, x): consistent images are zero elsewhere, and nowhere else."""
+    return (rho.abs().sum(1, keepdim=True) > 0).to(rho.dtype)
 
 
 class Residual(nn.Module):
@@ -106,7 +114,7 @@ class Unrolled(nn.Module):
             with self._precision(normal):
                 denoised, hidden = cascade(rho, normal, hidden)
             if number == len(self.cascades) and not self.shape.consistent:
-                rho = denoised.float()
+                rho = denoised.float() * seen(rho)
             else:
                 rho = solve(inverse, normal + self.shape.regularisation * denoised.float())
         with self._precision(normal):

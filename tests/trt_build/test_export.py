@@ -1,0 +1,116 @@
+"""What is exported computes what was trained, in every form and size, whole or in parts."""
+
+import numpy as np
+import pytest
+import torch
+
+from engines.model import load_model
+from engines.unrolled.problem import apply_inverse
+from trt_build import export, publish
+from trt_build.export import ExportError, Facts, export_network
+from trt_build.networks.unrolled import Unrolled, UnrolledShape
+from trt_build.training import checkpoint
+from trt_build.training.checkpoint import CheckpointError
+from trt_build.training.recipe import Recipe, RecipeError
+from trt_build.vectors import small_problems
+
+SHAPE = UnrolledShape(cascades=2, width=8, hidden=4, coarse=1, regularisation=0.3)
+FACTS = Facts(
+    name="small",
+    version="1.0",
+    summary="for tests",
+    range={
+        "acceleration": [2, 8],
+        "coils": [2, 32],
+        "matrix": [16, 512],
+        "snr": [1, 100],
+        "calibration_lines": [8, 64],
+        "contrast": ["none"],
+    },
+    training={
+        "data": [{"name": "none", "licence": "none"}],
+        "split": "none",
+        "supervision": "none",
+        "recipe": "none",
+        "seed": 0,
+        "commit": "none",
+        "minutes": 0,
+        "device": "none",
+    },
+    figures={},
+    outside="the linear image",
+)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    made = Unrolled(SHAPE).eval()
+    for cascade in made.cascades:
+        torch.nn.init.normal_(cascade.tail.weight, std=0.02)
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "small"
+    export_network(network, path, FACTS)
+    return path
+
+
+def session(path):
+    return pytest.importorskip("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+
+
+def test_the_folder_is_a_model_with_a_vector_of_each_form(folder):
+    model = load_model(folder, allow_unsigned=True)
+    assert list(model.card.graphs) == ["model", "cascade_0", "cascade_1"]
+    assert set(model.cases("model")) == {"dense", "blocks"}
+    assert model.card.regularisation == 0.3
+
+
+@pytest.mark.parametrize(("alias", "rows", "columns", "frames"), [(48, 48, 16, 1), (6, 24, 40, 3), (8, 8, 8, 1)])
+def test_sizes_it_was_not_exported_with(folder, network, alias, rows, columns, frames):
+    chance = np.random.default_rng(3)
+    normal = 10 * chance.standard_normal((frames, 2, rows, columns), np.float32)
+    inverse = chance.standard_normal((rows * columns // alias, 2 * alias, alias), np.float32) / alias
+    image, error = session(folder / "model.onnx").run(None, {"normal": normal, "inverse": inverse})
+    with torch.no_grad():
+        wanted = network(torch.from_numpy(normal), torch.from_numpy(inverse))
+    np.testing.assert_allclose(image, wanted[0].numpy(), atol=1e-3, rtol=1e-4)
+    np.testing.assert_allclose(error, wanted[1].numpy(), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["dense", "blocks"])
+def test_its_cascades_make_the_same_image(folder, form):
+    normal, inverse = small_problems(0.3)[form]
+    given = {"normal": normal, "inverse": inverse}
+    image, error = session(folder / "model.onnx").run(["image", "error"], given)
+    state = np.zeros((1, 4, normal.shape[2] // 2, normal.shape[3] // 2), np.float32)
+    rho = apply_inverse(inverse, normal[0])[None]
+    for number in range(2):
+        part = session(folder / f"cascade_{number}.onnx")
+        denoised, state, *rest = part.run(None, {"rho": rho, "normal": normal, "hidden": state})
+        rho = apply_inverse(inverse, normal[0] + np.float32(0.3) * denoised[0])[None]
+    np.testing.assert_allclose(denoised, image, atol=1e-3, rtol=1e-4)
+    np.testing.assert_allclose(rest[0], error, atol=1e-4, rtol=1e-4)
+
+
+def test_a_graph_that_computes_something_else_is_not_shipped(network, folder, monkeypatch):
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    monkeypatch.setattr(export, "TOLERANCE", -1.0)
+    with pytest.raises(ExportError, match=r"model\.onnx, output 'image': ONNX Runtime differs"):
+        export_network(network, folder, FACTS)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    assert [path.name for path in folder.parent.iterdir()] == ["small"]
+
+
+def test_what_cannot_be_exported_says_so(tmp_path):
+    (tmp_path / "odd.pt").write_text("no checkpoint")
+    options = publish.Options(tmp_path / "odd.pt", tmp_path / "out", tmp_path)
+    with pytest.raises(CheckpointError, match=r"odd\.pt: not a checkpoint"):
+        publish.publish(options, print)
+    checkpoint.save(tmp_path / "unet.pt", Recipe(network="unet", steps=1), "supervised", {"average": {}})
+    options = publish.Options(tmp_path / "unet.pt", tmp_path / "out", tmp_path)
+    with pytest.raises(RecipeError, match=r"got the network 'unet', wanted unrolled"):
+        publish.publish(options, print)
