@@ -30,7 +30,7 @@ OPENING_S = 60.0
 
 
 def run() -> dict[str, dict[str, object]]:
-    """16 coils, 256 x 256, R = 4 and 24 calibration lines, a readout every 5 ms; nothing where no network is shipped."""
+    """16 coils, 256 x 256, R = 4, 24 calibration lines, a readout every 5 ms; nothing where no network is shipped."""
     if PROTOCOL not in names():
         say(f"network: no scan protocol {PROTOCOL} here, nothing measured")
         return {}
