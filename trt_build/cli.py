@@ -117,6 +117,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command line has many options
     workers: Annotated[int, typer.Option(min=0, help="Processes that simulate scans.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     large: Annotated[bool, typer.Option("--large", help="The recipe for a GPU.")] = False,  # noqa: FBT002
+    start: Annotated[Path | None, typer.Option(help="Checkpoint whose weights are the first ones.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,  # noqa: FBT002
 ) -> None:
     """Train a network on simulated scans of volumes; the recipe `default` takes about 75 minutes on 2 CPU cores.
@@ -138,6 +139,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command line has many options
             workers,
             device,
             resume,
+            start,
         )
     )
 

@@ -112,14 +112,15 @@ def _facts(options: Options, state: dict[str, Any], recipe: Recipe, figures: dic
         "calibration_lines": ranges.calibration,
     }
     source = {"name": options.data_name, "licence": options.data_licence, "source": options.data_source}
+    earlier = state.get("earlier", 0.0)
     training = {
         "data": [source],
         "split": "by subject: training for the weights, validation to watch and for the bound, test for the figures",
         "supervision": state["supervision"],
-        "recipe": _name_of(recipe),
+        "recipe": _name_of(recipe) + (f", on weights of {earlier:.0f} minutes of another" if earlier else ""),
         "seed": recipe.seed,
         "commit": state.get("commit", "unknown"),
-        "minutes": round(state["minutes"], 1),
+        "minutes": round(state["minutes"] + earlier, 1),
         "device": state.get("device", "cpu"),
     }
     return Facts(

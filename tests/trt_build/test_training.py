@@ -5,13 +5,15 @@ import errno
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from trt_build.cli import app
 from trt_build.data.recipe import Recipe as DataRecipe
 from trt_build.training import checkpoint
 from trt_build.training.checkpoint import CheckpointError
 from trt_build.training.recipe import RECIPES, Recipe, RecipeError, read_recipe
 from trt_build.training.stream import Setups, pieces
-from trt_build.training.trainer import Training, train
+from trt_build.training.trainer import Training, train, validation_batches
 
 DATA = {"frames": 2, "lines": [48, 48], "strip": [16, 16], "coils": [4, 4], "calibration": [16, 16], "withheld": 0.0}
 BLOCK = 4
@@ -110,7 +112,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 def test_shipped_recipes_can_be_read_and_changed():
     for path in RECIPES.glob("*.toml"):
         assert read_recipe(path, steps=7).steps == 7
-    assert read_recipe(RECIPES / "default.toml").setups().regularisation == 0.3
+    assert read_recipe(RECIPES / "default.toml").setups().regularisation == 0.1
 
 
 @pytest.mark.parametrize(
@@ -136,3 +138,31 @@ def test_a_recipe_that_is_not_there_names_those_that_are(tmp_path):
 def test_the_inverse_is_made_with_the_lambda_of_the_network():
     assert isinstance(small().setups(), DataRecipe)
     assert small(shape=SMALL | {"regularisation": 0.7}).setups().regularisation == 0.7
+
+
+def test_it_can_begin_with_the_weights_of_another(tmp_path):
+    begun = train(Training(small(steps=2), None, tmp_path / "one", workers=0))
+    start = tmp_path / "one" / "checkpoint.pt"
+    later = Training(small(steps=1, rate=1e-12, decay=0.0), None, tmp_path / "two", workers=0, start=start)
+    torch.testing.assert_close(weights(train(later)), weights(begun), atol=1e-6, rtol=0)
+    assert checkpoint.weights(tmp_path / "two" / "checkpoint.pt")["earlier"] > 0
+    (tmp_path / "odd.pt").write_text("no checkpoint")
+    with pytest.raises(CheckpointError, match=r"odd\.pt: not a checkpoint"):
+        train(Training(small(), None, tmp_path / "three", workers=0, start=tmp_path / "odd.pt"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: not a folder"),
+        ([".", "--recipe", "none.toml"], "none.toml: cannot be read"),
+        ([".", "--resume"], "there is no checkpoint"),
+    ],
+)
+def test_the_command_says_what_is_wrong_in_one_line(tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("trt_build.training.trainer.validation_batches", validation_batches)
+    done = CliRunner().invoke(app, ["train", *arguments, "--out", "out", "--device", "cpu"])
+    assert done.exit_code == 1
+    assert message in done.output
+    assert "Traceback" not in done.output
