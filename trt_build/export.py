@@ -35,6 +35,7 @@ PORTS: Final[Mapping[str, tuple[Dimensions, str, str]]] = {
     "hidden": (("frame", 0, "y/2", "x/2"), "state of the cascade before; zeros for the first", "1"),
     "image": (PLANES, "image, real and imaginary part", "sigma"),
     "denoised": (PLANES, "z of the next consistent step, rho = P (b + lambda z)", "sigma"),
+    "proposed": (PLANES, "the network's image, before the lines' objections (engines/unrolled/balance.py)", "sigma"),
     "hidden_out": (("frame", 0, "y/2", "x/2"), "state for the next cascade", "1"),
     "error": (("frame", 1, "y", "x"), "bound under which 90 % of the pixels have their error", "sigma"),
 }
@@ -83,7 +84,7 @@ class _Cascade(nn.Module):
         denoised, carried = self.cascade(rho, normal, None if self.first else hidden)
         if self.bound is None:
             return denoised, carried
-        image = denoised * seen(rho) if self.ends else denoised
+        image = denoised * seen(rho) if self.ends else denoised  # what no coil sees has no consistent step
         return image, carried[:, : self.hidden], self.bound(carried)
 
 
@@ -128,7 +129,7 @@ def _graphs(network: Unrolled) -> list[_Graph]:
     graphs = [_Graph("model", _Whole(network), ("normal", "inverse"), ("image", "error"))]
     last = len(network.cascades) - 1
     for number in range(last + 1):
-        image = "image" if number == last and not network.shape.consistent else "denoised"
+        image = "proposed" if number == last and not network.shape.consistent else "denoised"
         outputs = (image, "hidden_out") + (("error",) if number == last else ())
         graphs.append(_Graph(f"cascade_{number}", _Cascade(network, number), ("rho", "normal", "hidden"), outputs))
     return graphs

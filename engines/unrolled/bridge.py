@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.linear.preconditioned import ColumnIteration, solve_from
+from engines.unrolled.balance import balanced
 from engines.unrolled.problem import NetworkBox, as_box, as_planes
 
 __all__ = ["Infer", "bridge"]
@@ -37,10 +38,11 @@ def bridge(
     out: Tensors = {}
     for cascade in cascades:
         out = cascade({"rho": as_planes(box, pixels)[None], "normal": normal, "hidden": state})
-        if "image" in out:  # of a network whose last word is the CNN's
-            break
         state = out["hidden_out"]
-        denoised = as_box(box, out["denoised"][0] * box.inside)
+        planes = out["proposed" if "proposed" in out else "denoised"][0]
+        denoised = as_box(box, planes * box.inside)
         pixels = solve_from(iteration, given + regularisation * denoised, pixels, ITERATIONS, TOLERANCE)
-    image = out.get("image")
-    return {"image": as_planes(box, pixels)[None] if image is None else image, "error": out["error"]}
+    image = as_planes(box, pixels)
+    if "proposed" in out:
+        image = balanced(out["proposed"][0], image, box.inside)
+    return {"image": image[None], "error": out["error"]}

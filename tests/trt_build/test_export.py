@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from engines.model import load_model
+from engines.unrolled.balance import balanced
 from engines.unrolled.problem import apply_inverse
 from trt_build import export, publish
 from trt_build.export import ExportError, Facts, export_network
@@ -90,9 +91,10 @@ def test_its_cascades_make_the_same_image(folder, form):
     rho = apply_inverse(inverse, normal[0])[None]
     for number in range(2):
         part = session(folder / f"cascade_{number}.onnx")
+        inside = (rho != 0).any((0, 1))
         denoised, state, *rest = part.run(None, {"rho": rho, "normal": normal, "hidden": state})
         rho = apply_inverse(inverse, normal[0] + np.float32(0.3) * denoised[0])[None]
-    np.testing.assert_allclose(denoised, image, atol=1e-3, rtol=1e-4)
+    np.testing.assert_allclose(balanced(denoised[0], rho[0], inside)[None], image, atol=2e-3, rtol=1e-3)
     np.testing.assert_allclose(rest[0], error, atol=1e-4, rtol=1e-4)
 
 

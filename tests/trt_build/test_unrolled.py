@@ -54,7 +54,7 @@ def test_the_bound_does_not_train_the_image(problem):
 
 def test_where_no_coil_sees_anything_the_image_is_zero(problem):
     normal, inverse = problem
-    network = Unrolled(replace(SMALL, consistent=False))
+    network = Unrolled(replace(SMALL, consistent=False)).eval()
     image, _ = network(normal, inverse)
     outside = (solve(inverse, normal) == 0).all(1, keepdim=True).expand_as(image)
     assert outside.any()

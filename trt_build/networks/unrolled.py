@@ -1,8 +1,9 @@
 """The reconstruction network: exact data consistency and small CNNs in turn.
 
 z = 0; then K times rho = P (b + lambda z) and z, hidden = CNN_k(rho, b, hidden), with P = (N + lambda)^-1 as an input;
-the image is the last z, or `consistent` P (b + lambda z). A last consistent step would put back the noise of the lines,
-or need a lambda so large that the aliasing of bright fat survives all steps.
+the image is the last z, corrected where P (b + lambda z) differs from it by more than noise (balance.py of the engines),
+or `consistent` P (b + lambda z) itself. The latter puts back the noise of the lines, or needs a lambda so large that the
+aliasing of bright fat survives all steps. Training sees the last z; the correction has no weights.
 
 Everything is in units of the whitened noise, so that the network sees images by their SNR and needs no normalisation.
 After MoDL (Aggarwal et al., IEEE TMI 2019; 38:394), with a memory between cascades as in recurrent inference machines
@@ -17,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from engines.unrolled.balance import NOISE, WINDOW
 from trt_build.networks.consistency import solve
 
-__all__ = ["Cascade", "ErrorHead", "Unrolled", "UnrolledShape", "seen"]
+__all__ = ["Cascade", "ErrorHead", "Unrolled", "UnrolledShape", "balanced", "seen"]
 
 SCALE: Final = 32.0  # a typical SNR: what the CNNs see is of order one
 
@@ -39,6 +41,14 @@ class UnrolledShape:
 def seen(rho: Tensor) -> Tensor:
     """One where a coil sees the object (frame, 1, y, x): consistent images are zero elsewhere, and nowhere else."""
     return (rho.abs().sum(1, keepdim=True) > 0).to(rho.dtype)
+
+
+def balanced(proposed: Tensor, consistent: Tensor, inside: Tensor) -> Tensor:
+    """What engines/unrolled/balance.py says, of planes (frame, 2, y, x)."""
+    objection = consistent - proposed
+    both = torch.cat((objection.square().sum(1, keepdim=True), inside), 1)
+    power, share = F.avg_pool2d(both, WINDOW, 1, WINDOW // 2).split(1, 1)  # type: ignore[no-untyped-call]
+    return proposed + F.relu(1 - NOISE * share / power.clamp(min=1e-6)) * objection
 
 
 class Residual(nn.Module):
@@ -114,12 +124,19 @@ class Unrolled(nn.Module):
             with self._precision(normal):
                 denoised, hidden = cascade(rho, normal, hidden)
             if number == len(self.cascades) and not self.shape.consistent:
-                rho = denoised.float() * seen(rho)
+                rho = self._ended(denoised.float(), rho, normal, inverse)
             else:
                 rho = solve(inverse, normal + self.shape.regularisation * denoised.float())
         with self._precision(normal):
             error = self.bound(hidden)
         return rho, error.float()
+
+    def _ended(self, denoised: Tensor, rho: Tensor, normal: Tensor, inverse: Tensor) -> Tensor:
+        if self.training:
+            return denoised
+        inside = seen(rho)
+        proposed = denoised * inside
+        return balanced(proposed, solve(inverse, normal + self.shape.regularisation * proposed), inside)
 
     def _precision(self, tensor: Tensor) -> AbstractContextManager[object]:
         return torch.autocast(tensor.device.type, torch.bfloat16) if self.mixed else nullcontext()

@@ -63,7 +63,7 @@ class _State:
             begun = checkpoint.weights(training.start)
             self.network.load_state_dict(begun["average"])
             self.earlier = begun["minutes"] + begun.get("earlier", 0.0)
-        self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False)
+        self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False).eval()
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), 0.0, (0.9, 0.99), weight_decay=recipe.decay, foreach=True
         )
