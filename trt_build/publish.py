@@ -23,8 +23,7 @@ from trt_build.training.validate import conformal_factor, judge, linear_figures
 
 __all__ = ["Options", "publish", "run"]
 
-CALIBRATED: Final = (2, 3, 4, 6, 8)  # accelerations that the bound must hold for
-TESTED: Final = (4, 8)
+CALIBRATED: Final = (2, 3, 4, 6, 8)  # accelerations that the bound must hold for, taken together
 SEEDS: Final = {"validation": 11, "test": 12}
 CONTRASTS: Final = ("T1", "T2", "PD", "FLAIR")
 OUTSIDE: Final = "the linear image goes out, with a flag that says which figure is outside the range"
@@ -92,14 +91,16 @@ def _slices(folder: Path, recipe: Recipe, split: Split, accelerations: tuple[int
 
 def _figures(network: Unrolled, folder: Path, recipe: Recipe) -> dict[str, float | str]:
     figures: dict[str, float | str] = {}
-    for acceleration in TESTED:
+    shares: list[float] = []
+    for acceleration in CALIBRATED:
         slices = list(_slices(folder, recipe, "test", (acceleration,)))
         psnr, ssim = linear_figures(slices)
         judged = judge(network, slices)
+        shares.append(judged.coverage)
         made = {"psnr_db": judged.psnr_db, "ssim": judged.ssim, "coverage": judged.coverage}
         made |= {"start_psnr_db": psnr, "start_ssim": ssim}
         figures |= {f"test_r{acceleration}_{key}": round(value, 4) for key, value in made.items()}
-    return figures
+    return figures | {"test_coverage": round(sum(shares) / len(shares), 4)}
 
 
 def _facts(options: Options, state: dict[str, Any], recipe: Recipe, figures: dict[str, float | str]) -> Facts:

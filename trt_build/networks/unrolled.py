@@ -1,8 +1,8 @@
 """The reconstruction network: exact data consistency and small CNNs in turn.
 
 z = 0; then K times rho = P (b + lambda z) and z, hidden = CNN_k(rho, b, hidden), with P = (N + lambda)^-1 as an input;
-the image is the last z, corrected where P (b + lambda z) differs from it by more than noise (balance.py of the engines),
-or `consistent` P (b + lambda z) itself. The latter puts back the noise of the lines, or needs a lambda so large that the
+the image is the last z, corrected where P (b + lambda z) differs from it by more than noise (balance.py of engines), or
+`consistent` P (b + lambda z) itself. The latter puts back the noise of the lines, or needs a lambda so large that the
 aliasing of bright fat survives all steps. Training sees the last z; the correction has no weights.
 
 Everything is in units of the whitened noise, so that the network sees images by their SNR and needs no normalisation.
