@@ -1,0 +1,44 @@
+"""Where the lines object by no more than noise the network is believed, where they object strongly the lines are."""
+
+import numpy as np
+import pytest
+
+from engines.unrolled.balance import NOISE, balanced
+
+INSIDE = np.ones((40, 48), np.bool_)
+
+
+def planes(power, seed=0):
+    """White noise (2, row, column) of that power a complex pixel."""
+    return np.random.default_rng(seed).standard_normal((2, 40, 48)).astype(np.float32) * np.float32((power / 2) ** 0.5)
+
+
+def test_noise_is_not_put_back():
+    image = 30 + planes(1, 1)
+    np.testing.assert_array_equal(balanced(image, image + planes(0.4 * NOISE), INSIDE), image)
+
+
+def test_a_strong_objection_wins():
+    proposed = np.zeros((2, 40, 48), np.float32)
+    consistent = proposed + 20
+    np.testing.assert_allclose(balanced(proposed, consistent, INSIDE), consistent, rtol=0.01)
+
+
+def test_it_wins_only_where_it_is():
+    proposed = planes(1, 1)
+    consistent = proposed.copy()
+    consistent[:, 10:14, 10:14] += 50
+    made = balanced(proposed, consistent, INSIDE)
+    np.testing.assert_array_equal(made[:, 20:], proposed[:, 20:])
+    np.testing.assert_allclose(made[:, 11, 11], consistent[:, 11, 11], rtol=0.05)
+
+
+@pytest.mark.parametrize("power", [0.5, 5.0, 50.0])
+def test_it_lies_between_both_and_is_zero_outside(power):
+    inside = INSIDE.copy()
+    inside[:, 30:] = False
+    proposed, consistent = planes(9, 1), planes(9, 1) + planes(power, 2)
+    made = balanced(proposed, consistent, inside)
+    low, high = np.minimum(proposed, consistent), np.maximum(proposed, consistent)
+    assert ((made >= low - 1e-5) & (made <= high + 1e-5))[:, inside].all()
+    assert (made[:, ~inside] == 0).all()
