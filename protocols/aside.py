@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from protocols.channel import Channel
 from protocols.messages import Message
-from protocols.stream import close
+from protocols.stream import pump
 
 __all__ = ["Answer", "Aside", "aside"]
 
@@ -79,7 +79,12 @@ def aside(messages: Iterator[Message], work: Callable[[J], A], depth: int, name:
     inbox: Channel[Message | Answer[A] | _Ended] = Channel(depth)
     jobs: Channel[J] = Channel(depth)
     threads = (
-        threading.Thread(target=_feed, args=(messages, inbox), name=f"{name} feed", daemon=True),
+        threading.Thread(
+            target=pump,
+            args=(messages, inbox.put, lambda error: inbox.put(_Ended(error))),
+            name=f"{name} feed",
+            daemon=True,
+        ),
         threading.Thread(target=_do, args=(jobs, work, inbox), name=name, daemon=True),
     )
     for thread in threads:
@@ -91,19 +96,6 @@ def aside(messages: Iterator[Message], work: Callable[[J], A], depth: int, name:
             channel.abandon()
         for thread in threads:
             thread.join()
-
-
-def _feed(messages: Iterator[Message], inbox: "Channel[Message | Answer[A] | _Ended]") -> None:
-    error: BaseException | None = None
-    try:
-        for message in messages:
-            if not inbox.put(message):
-                break
-    except BaseException as caught:  # noqa: BLE001 - it is raised again in the thread that takes
-        error = caught
-    finally:
-        close(messages)
-        inbox.put(_Ended(error))
 
 
 def _do(jobs: Channel[J], work: Callable[[J], A], inbox: "Channel[Message | Answer[A] | _Ended]") -> None:

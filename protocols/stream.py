@@ -10,7 +10,7 @@ import structlog
 from protocols.channel import Channel
 from protocols.messages import Message
 
-__all__ = ["Act", "Node", "beside", "buffered", "chain", "close", "on"]
+__all__ = ["Act", "Node", "beside", "buffered", "chain", "close", "on", "pump"]
 
 Node: TypeAlias = Callable[[Iterator[Message]], Iterator[Message]]
 Act: TypeAlias = Callable[[Message], Iterable[Message]]
@@ -47,13 +47,13 @@ def buffered(depth: int, name: str = "buffered", watch: Callable[[str, Channel[M
         queue: Channel[Message] = Channel(depth)
         if watch is not None:
             watch(name, queue)
-        pump = threading.Thread(target=_pump, args=(messages, queue), name=name, daemon=True)
-        pump.start()
+        puller = threading.Thread(target=pump, args=(messages, queue.put, queue.close), name=name, daemon=True)
+        puller.start()
         try:
             yield from queue
         finally:
             queue.abandon()
-            pump.join()
+            puller.join()
 
     return node
 
@@ -87,17 +87,20 @@ def beside(act: Act, depth: int, missed: Act, tell: Callable[[Message], None], n
     return node
 
 
-def _pump(messages: Iterator[Message], queue: Channel[Message]) -> None:
+def pump(
+    messages: Iterator[Message], put: Callable[[Message], bool], end: Callable[[BaseException | None], object]
+) -> None:
+    """Pull messages until there are no more or `put` says that nobody reads; `end` gets the error upstream, if any."""
     error: BaseException | None = None
     try:
         for message in messages:
-            if not queue.put(message):
+            if not put(message):
                 break
     except BaseException as caught:  # noqa: BLE001 - it is raised again in the thread that reads
         error = caught
     finally:
         close(messages)
-        queue.close(error)
+        end(error)
 
 
 def _judge(act: Act, missed: Act, copies: Channel[Message], tell: Callable[[Message], None]) -> None:
