@@ -62,7 +62,7 @@ def draw(context: Context, loan: Loan, job: Job) -> Drawn:
 def _image(loan: Loan, job: Job, frame: Frame, learned: Calibration) -> run.NetworkImage:
     opened, slice_ = job.opened, int(frame.header["idx"]["slice"])
     card = opened.model.card
-    ready = job.preparations.of(slice_, learned, frame.acquired[0], card.regularisation)
+    ready = job.preparations.of(slice_, learned, frame.acquired[0], card.strength)
     whole, *parts = (partial(loan.run, engine) for engine in (opened.whole, *opened.cascades))
     cascades = run.Cascades(parts, opened.hidden) if parts else None
     image = run.draw(whole, cascades, ready, frame.hybrid[:, 0], frame.averages)

@@ -107,7 +107,7 @@ class _Desk:
         """Let the inverse be made while the frame is still being acquired."""
         opened = self._loan.state()
         if isinstance(opened, Opened):
-            self._preparations.foresee(calibrated, opened.model.card.regularisation)
+            self._preparations.foresee(calibrated, opened.model.card.strength)
 
     def _begin(self, made: Reconstruction) -> Iterator[Message]:
         """Give the frame to the network, or say why not."""

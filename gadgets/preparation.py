@@ -32,17 +32,17 @@ class Preparations:
         self._known: dict[int, Prepared] = {}
         self._bytes = 0
 
-    def foresee(self, calibrated: Calibrated, regularisation: float) -> None:
+    def foresee(self, calibrated: Calibrated, strength: float) -> None:
         """Begin as soon as the calibration is there, for the lines that the frames should hold; does not wait."""
-        calibrated.result.add_done_callback(partial(self._calibrated, calibrated.slice, regularisation))
+        calibrated.result.add_done_callback(partial(self._calibrated, calibrated.slice, strength))
 
-    def of(self, slice_: int, calibration: Calibration, acquired: NDArray[np.bool_], regularisation: float) -> Prepared:
+    def of(self, slice_: int, calibration: Calibration, acquired: NDArray[np.bool_], strength: float) -> Prepared:
         """What a frame with these lines (line,) can use now; where others follow it, an inverse is made for them."""
         with self._lock:
             known = self._known.get(slice_)
         if known is not None and known.calibration is calibration and np.array_equal(known.acquired, acquired):
             return known
-        made = prepare(calibration, acquired, regularisation, *self._withheld)
+        made = prepare(calibration, acquired, strength, *self._withheld)
         if self._series and (known is None or known.calibration is not calibration):
             self._keep(slice_, made)
         return made
@@ -53,7 +53,7 @@ class Preparations:
             if not self._series and slice_ in self._known:
                 self._bytes -= inverse_bytes(self._known.pop(slice_))
 
-    def _calibrated(self, slice_: int, regularisation: float, result: "Future[object]") -> None:
+    def _calibrated(self, slice_: int, strength: float, result: "Future[object]") -> None:
         """Called in the worker that has calibrated."""
         if result.cancelled() or result.exception() is not None:
             return
@@ -62,7 +62,7 @@ class Preparations:
         if expected is None or not isinstance(calibration, Calibration):
             return
         try:
-            self._keep(slice_, prepare(calibration, expected, regularisation, *self._withheld))
+            self._keep(slice_, prepare(calibration, expected, strength, *self._withheld))
         except (LinearError, RuntimeError) as error:
             log.warning("no inverse for the network", session=self._context.session, slice=slice_, error=str(error))
 

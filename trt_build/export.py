@@ -31,6 +31,7 @@ PLANES: Final[Dimensions] = ("frame", 2, "y", "x")
 PORTS: Final[Mapping[str, tuple[Dimensions, str, str]]] = {
     "normal": (PLANES, "right-hand side b = S^H F^H y in the box, real and imaginary part", "sigma"),
     "inverse": (("group", "2*alias", "alias"), "Re P above Im P of P = (N + lambda)^-1", "1"),
+    "scan": ((2,), "root of lambda = (strength / level)^2, share of the lines that were acquired", "1"),
     "rho": (PLANES, "image of the consistent step before, real and imaginary part", "sigma"),
     "hidden": (("frame", 0, "y/2", "x/2"), "state of the cascade before; zeros for the first", "1"),
     "image": (PLANES, "image, real and imaginary part", "sigma"),
@@ -65,8 +66,8 @@ class _Whole(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, normal: Tensor, inverse: Tensor) -> tuple[Tensor, ...]:
-        return self.network(normal, inverse)
+    def forward(self, normal: Tensor, inverse: Tensor, scan: Tensor) -> tuple[Tensor, ...]:
+        return self.network(normal, inverse, scan)
 
 
 class _Cascade(nn.Module):
@@ -80,12 +81,12 @@ class _Cascade(nn.Module):
         self.hidden = network.shape.hidden
         self.ends = self.bound is not None and not network.shape.consistent
 
-    def forward(self, rho: Tensor, normal: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
-        denoised, carried = self.cascade(rho, normal, None if self.first else hidden)
+    def forward(self, rho: Tensor, normal: Tensor, scan: Tensor, hidden: Tensor) -> tuple[Tensor, ...]:
+        denoised, carried = self.cascade(rho, normal, scan, None if self.first else hidden)
         if self.bound is None:
             return denoised, carried
         image = denoised * seen(rho) if self.ends else denoised  # what no coil sees has no consistent step
-        return image, carried[:, : self.hidden], self.bound(carried)
+        return image, carried[:, : self.hidden], self.bound(carried, scan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,25 +127,27 @@ def export_network(network: Unrolled, folder: Path, facts: Facts) -> None:
 
 
 def _graphs(network: Unrolled) -> list[_Graph]:
-    graphs = [_Graph("model", _Whole(network), ("normal", "inverse"), ("image", "error"))]
+    graphs = [_Graph("model", _Whole(network), ("normal", "inverse", "scan"), ("image", "error"))]
     last = len(network.cascades) - 1
     for number in range(last + 1):
         image = "proposed" if number == last and not network.shape.consistent else "denoised"
         outputs = (image, "hidden_out") + (("error",) if number == last else ())
-        graphs.append(_Graph(f"cascade_{number}", _Cascade(network, number), ("rho", "normal", "hidden"), outputs))
+        graphs.append(
+            _Graph(f"cascade_{number}", _Cascade(network, number), ("rho", "normal", "scan", "hidden"), outputs)
+        )
     return graphs
 
 
 def _cases(network: Unrolled, graph: _Graph) -> dict[str, Arrays]:
     """Small inputs of a graph: a dense inverse and blocks, or planes of two sizes."""
     cases: dict[str, Arrays] = {}
-    for name, (normal, inverse) in small_problems(network.shape.regularisation).items():
-        given = {"normal": normal, "inverse": inverse}
+    for name, (normal, inverse, scan) in small_problems(network.shape.strength).items():
+        given = {"normal": normal, "inverse": inverse, "scan": scan}
         if graph.name != "model":
             state = np.random.default_rng(1).standard_normal(
                 (len(normal), network.shape.hidden, normal.shape[2] // 2, normal.shape[3] // 2), np.float32
             )
-            given = {"rho": np.float32(2) * normal, "normal": normal, "hidden": state}
+            given = {"rho": np.float32(2) * normal, "normal": normal, "scan": scan, "hidden": state}
         cases[name] = given
     return cases
 
@@ -218,7 +221,7 @@ def _write_card(network: Unrolled, folder: Path, facts: Facts, graphs: Sequence[
     card = {key: given[key] for key in ("name", "version")} | {
         "task": "unrolled",
         "summary": facts.summary,
-        "regularisation": network.shape.regularisation,
+        "strength": network.shape.strength,
         "multiple": MULTIPLE,
         "opset": OPSET,
         "outside": facts.outside,

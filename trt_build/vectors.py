@@ -7,24 +7,25 @@ from numpy.typing import NDArray
 
 from engines.linear.fourier import to_kspace
 from engines.unrolled.problem import network_problem, normal_image
+from engines.unrolled.strength import regularisation_of, scan_of
 
 __all__ = ["small_problems"]
 
 COILS, SNR = 6, 30.0
-Problem = tuple[NDArray[np.float32], NDArray[np.float32]]
+Problem = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
-def small_problems(regularisation: float, seed: int = 0) -> Mapping[str, Problem]:
-    """Right-hand side (1, 2, y, x) and inverse of a disc in six coils: dense 32 x 32, and blocks of four in 64 x 32."""
+def small_problems(strength: float, seed: int = 0) -> Mapping[str, Problem]:
+    """Right-hand side (1, 2, y, x), inverse and scan of a disc in six coils: dense 32 x 32, and blocks of four in 64 x 32."""
     dense = np.zeros(32, np.bool_)
     dense[::3] = True
     dense[12:20] = True
     blocks = np.zeros(64, np.bool_)
     blocks[1::4] = True
-    return {"dense": _problem(dense, 32, regularisation, seed), "blocks": _problem(blocks, 32, regularisation, seed)}
+    return {"dense": _problem(dense, 32, strength, seed), "blocks": _problem(blocks, 32, strength, seed)}
 
 
-def _problem(acquired: NDArray[np.bool_], width: int, regularisation: float, seed: int) -> Problem:
+def _problem(acquired: NDArray[np.bool_], width: int, strength: float, seed: int) -> Problem:
     chance = np.random.default_rng(seed)
     y, x = np.meshgrid(np.linspace(-1, 1, len(acquired)), np.linspace(-1, 1, width), indexing="ij")
     turns = 2 * np.pi * np.arange(COILS)[:, None, None] / COILS
@@ -35,5 +36,6 @@ def _problem(acquired: NDArray[np.bool_], width: int, regularisation: float, see
     hybrid = to_kspace((maps * image).astype(np.complex64), 1)
     noise = chance.standard_normal((2, *hybrid.shape)) / np.sqrt(2)
     hybrid = (hybrid + noise[0] + 1j * noise[1]) * acquired[:, None]
+    regularisation = regularisation_of(SNR, strength)
     problem = network_problem(maps, acquired, regularisation, box=(slice(0, len(acquired)), slice(0, width)))
-    return normal_image(problem, hybrid.astype(np.complex64)), problem.inverse
+    return normal_image(problem, hybrid.astype(np.complex64)), problem.inverse, scan_of(problem)

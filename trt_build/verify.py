@@ -66,7 +66,7 @@ class Verdict:
 
 def known_scans(source: Source | None, model: Model, phantoms: int = 2) -> Iterator[Setup]:
     """Simulated scans at R = 4 and 8: a slice of each subject, and phantoms."""
-    recipe = Recipe(regularisation=model.card.regularisation)
+    recipe = Recipe(strength=model.card.strength)
     return validation_setups(source, recipe, (4, 8), frames=1, phantoms=phantoms)
 
 
@@ -122,7 +122,7 @@ def _module(name: str) -> Backend:
 def _scans(infer: Infer, setup: Setup) -> Iterator[_Scan]:
     inside = setup.inside > 0
     for normal, target in zip(setup.normal, setup.target, strict=True):
-        tensors = {"normal": normal[None], "inverse": setup.inverse}
+        tensors = {"normal": normal[None], "inverse": setup.inverse, "scan": setup.scan}
         image, truth = infer(tensors)["image"], np.hypot(target[0], target[1])
         yield _Scan(tensors, truth, inside, quality(np.hypot(*image[0]), truth, inside), image)
 

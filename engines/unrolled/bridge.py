@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from engines.linear.preconditioned import ColumnIteration, solve_from
 from engines.unrolled.balance import balanced
 from engines.unrolled.problem import NetworkBox, as_box, as_planes
+from engines.unrolled.strength import scan_of
 
 __all__ = ["Infer", "bridge"]
 
@@ -35,9 +36,10 @@ def bridge(
     regularisation = np.float32(box.columns_problem.regularisation)
     height, width = box.padded
     state: NDArray[Any] = np.zeros((1, hidden, height // 2, width // 2), np.float32)
+    scan = scan_of(box)
     out: Tensors = {}
     for cascade in cascades:
-        out = cascade({"rho": as_planes(box, pixels)[None], "normal": normal, "hidden": state})
+        out = cascade({"rho": as_planes(box, pixels)[None], "normal": normal, "scan": scan, "hidden": state})
         state = out["hidden_out"]
         planes = out["proposed" if "proposed" in out else "denoised"][0]
         denoised = as_box(box, planes * box.inside)

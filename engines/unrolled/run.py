@@ -26,6 +26,7 @@ from engines.unrolled.problem import (
     normal_image,
     whole_image,
 )
+from engines.unrolled.strength import level_of, regularisation_of, scan_of
 from engines.unrolled.trust import (
     NEAREST,
     Predictor,
@@ -117,14 +118,15 @@ def close_support(calibration: Calibration) -> Mask:
 
 
 def prepare(
-    calibration: Calibration, acquired: Mask, regularisation: float, share: float = 0.0, nearest: float = NEAREST
+    calibration: Calibration, acquired: Mask, strength: float, share: float = 0.0, nearest: float = NEAREST
 ) -> Prepared:
     """State the problem of frames with these lines (line,), of which `share` are withheld; about 10 ms.
 
-    `regularisation` is the network's, `share` and `nearest` are those of trust.withheld_lines. Lines that are withheld
+    `strength` is the network's (strength.py), `share` and `nearest` are those of trust.withheld_lines. Lines that are withheld
     leave holes in an equispaced grid: columns take the place of blocks. Raises LinearError where there is no object.
     """
     withheld = withheld_lines(acquired, share, nearest) if share else np.zeros_like(acquired)
+    regularisation = regularisation_of(level_of(calibration.lines, calibration.inside), strength)
     box = network_box(calibration.maps * close_support(calibration), acquired & ~withheld, regularisation)
     return Prepared(calibration, box, acquired, np.flatnonzero(withheld))
 
@@ -205,7 +207,7 @@ def _outputs(
     box, ready = prepared.box, prepared.problem
     if ready is not None:
         form: Consistency = "columns" if box.alias == box.padded[0] else "blocks"
-        return whole({"normal": normal, "inverse": ready.inverse}), form
+        return whole({"normal": normal, "inverse": ready.inverse, "scan": scan_of(box)}), form
     if cascades is None:
         raise EngineError("the inverse of this slice is not ready yet, and the model has no cascades to bridge it")
     iteration = prepare_iteration(box.columns_problem)

@@ -12,6 +12,7 @@ from engines.engine import open_engine
 from engines.model import load_model
 from engines.unrolled.problem import normal_image
 from engines.unrolled.run import make_ready, prepare
+from engines.unrolled.strength import scan_of
 from gadgets.look import query
 from hw_sim.exam import sequence_of
 from protocols.events import Health
@@ -57,10 +58,10 @@ def time_engine(problem):
     asked = dict(protocol.chain.nodes)["network"]
     model = load_model(protocol.engines.models["network"])
     prepared = prepare(
-        problem.calibration, problem.acquired, model.card.regularisation, float(asked.get("withheld_share", 0.03))
+        problem.calibration, problem.acquired, model.card.strength, float(asked.get("withheld_share", 0.03))
     )
     make_ready(prepared)
-    tensors = {"normal": normal_image(prepared.box, problem.hybrid), "inverse": prepared.problem.inverse}
+    tensors = {"normal": normal_image(prepared.box, problem.hybrid), "inverse": prepared.problem.inverse, "scan": scan_of(prepared.box)}
     with open_engine(model) as engine:
         say(f"network: {engine.backend} {engine.version}, {engine.precision}, box {prepared.box.padded}")
         engine(tensors)

@@ -15,7 +15,7 @@ class Recipe:
     """Ranges that scans are drawn from, all ends included; lengths in mm, SNR as tissue mean over noise."""
 
     frames: int = 8  # images that share anatomy, coils, mask and inverse
-    regularisation: float = 0.1  # lambda of the consistent step, where noise has sigma 1 and sum |S|^2 = 1
+    strength: float = 12.0  # of the consistent step, see engines/unrolled/strength.py
     supervision: Supervision = "supervised"
     heads: float = 0.6  # share of setups; the rest of phantoms and heads are textures
     phantoms: float = 0.3
@@ -23,22 +23,23 @@ class Recipe:
     grids: float = 0.5  # share of setups with equispaced lines and calibration lines among them
     randoms: float = 0.3  # share with random lines; the others have a grid, calibration lines came before
     fov_mm: tuple[float, float] = (205.0, 265.0)
-    resolution_mm: tuple[float, float] = (0.75, 1.6)
+    resolution_mm: tuple[float, float] = (0.75, 2.1)
     lines: tuple[int, int] = (96, 288)
     strip: tuple[int, int] = (64, 96)  # columns, multiples of 8
     acceleration: tuple[float, float] = (2.0, 8.0)
     calibration: tuple[int, int] = (16, 32)
     coils: tuple[int, int] = (4, 32)
     virtual_coils: int = 16  # more loops than that are compressed
-    snr: tuple[float, float] = (5.0, 100.0)
+    snr: tuple[float, float] = (5.0, 100.0)  # of a scan
+    brighter: float = 1.4  # images of one scan differ from its SNR by up to this factor
     espirit: float = 0.7  # share of setups; the others have Walsh's maps
     with_kspace: bool = False  # keep the acquired lines of all coils in the setup, for networks that want them
     withheld: float = 0.3  # share of setups with a few lines left out of a mask, as the trust figure leaves them out
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or self.regularisation <= 0:
+        if self.frames < 1 or self.strength <= 0:
             raise DataError(
-                f"recipe: got frames {self.frames} and regularisation {self.regularisation}, "
+                f"recipe: got frames {self.frames} and strength {self.strength}, "
                 f"wanted one frame or more and a positive number"
             )
         for shares in ((self.heads, self.phantoms), (self.grids, self.randoms)):

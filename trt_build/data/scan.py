@@ -45,12 +45,13 @@ class Scan:
     calibration: Calibration
     first: Image  # (line, x) the image that the calibration lines were acquired of
     first_snr: float
+    snr: float  # that of the images lies around it
     object: str  # "head", "phantom" or "texture"
     method: MapMethod
 
     def image(self, chance: np.random.Generator, recipe: Recipe, columns: slice) -> tuple[Image, float]:
         """Another image of the object (line, column) of some columns, with its SNR."""
-        return _image(self.scene, self.grid, self.power[:, columns], recipe, chance, columns)
+        return _image(self.scene, self.grid, self.power[:, columns], self.snr, recipe.brighter, chance, columns)
 
 
 def draw_scan(source: Source | None, recipe: Recipe, chance: np.random.Generator) -> Scan:
@@ -63,15 +64,17 @@ def draw_scan(source: Source | None, recipe: Recipe, chance: np.random.Generator
     scene = _scene(what, source, grid, recipe, chance)
     coils = random_coils(chance, grid, count)
     power = rss(coils)
-    first, snr = _image(scene, grid, power, recipe, chance, slice(None))
+    low, high = np.log(recipe.snr)
+    level = float(np.exp(chance.uniform(low, high)))
+    first, snr = _image(scene, grid, power, level, recipe.brighter, chance, slice(None))
     lines = _calibration_lines(chance, coils * first, sampling)
     if count > recipe.virtual_coils:
         matrix = compression(lines, recipe.virtual_coils)
         lines, coils = compress(matrix, lines), compress(matrix, coils)
     method: MapMethod = "espirit" if chance.random() < recipe.espirit else "walsh"
     nothing = np.zeros(grid.lines, np.bool_)  # the strip's problem is stated later
-    learned = learn(lines, sampling.calibration.start, nothing, method, recipe.regularisation)
-    return Scan(grid, scene, coils, power, sampling, learned, first, snr, what, method)
+    learned = learn(lines, sampling.calibration.start, nothing, method)
+    return Scan(grid, scene, coils, power, sampling, learned, first, snr, level, what, method)
 
 
 def _count(chance: np.random.Generator, ends: tuple[int, int]) -> int:
@@ -105,17 +108,22 @@ def _scene(what: str, source: Source | None, grid: Grid, recipe: Recipe, chance:
 
 
 def _image(
-    scene: Scene, grid: Grid, power: NDArray[np.float32], recipe: Recipe, chance: np.random.Generator, columns: slice
+    scene: Scene,
+    grid: Grid,
+    power: NDArray[np.float32],
+    level: float,
+    brighter: float,
+    chance: np.random.Generator,
+    columns: slice,
 ) -> tuple[Image, float]:
-    """Image (line, column), scaled so that tissue has a random SNR in the best combination of the coils."""
+    """Image (line, column), scaled so that tissue has an SNR near `level` in the best combination of the coils."""
     magnitude = scene(chance)
     down, along = low_pass(grid.lines, grid.fine), low_pass(grid.width, grid.fine)[columns]
     real, imaginary = (down @ (magnitude * part @ along.T) for part in random_phase(chance, grid))
     image = (real + 1j * imaginary).astype(np.complex64)
     signal = np.abs(image) * power
     tissue = signal[signal > TISSUE * np.percentile(signal, 99.5)]
-    low, high = np.log(recipe.snr)
-    snr = float(np.exp(chance.uniform(low, high)))
+    snr = level * float(brighter ** chance.uniform(-1, 1))
     return image * np.float32(snr / max(float(tissue.mean()) if tissue.size else 0.0, 1e-9)), snr
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engines.linear.errors import LinearError
 from engines.linear.fourier import to_kspace
 from engines.unrolled.problem import NetworkBox, as_planes, invert_box, network_box, normal_image
+from engines.unrolled.strength import level_of, regularisation_of, scan_of
 from trt_build.data.errors import DataError
 from trt_build.data.recipe import Recipe
 from trt_build.data.sampling import split_lines
@@ -47,6 +48,7 @@ class Setup:
     """Frames of one strip that share coils, mask and inverse; everything in units of the whitened noise."""
 
     inverse: NDArray[np.float32]  # (group, 2 * alias, alias), see engines/unrolled/problem.py
+    scan: NDArray[np.float32]  # (2,) see engines/unrolled/strength.py
     normal: NDArray[np.float32]  # (frame, 2, row, column)
     target: NDArray[np.float32]  # (frame, 2, row, column)
     inside: NDArray[np.float32]  # (row, column) 1 where the object is
@@ -80,7 +82,8 @@ def setup_of(scan: Scan, recipe: Recipe, chance: np.random.Generator, region: tu
     given, lost = split_lines(chance, scan.sampling) if recipe.supervision == "ssdu" else (acquired, None)
     maps = (scan.calibration.maps * scan.calibration.inside)[:, :, columns]
     width = slice(0, maps.shape[2])
-    box = network_box(maps, given, recipe.regularisation, box=(rows, width))
+    level = level_of(scan.calibration.lines, scan.calibration.inside)
+    box = network_box(maps, given, regularisation_of(level, recipe.strength), box=(rows, width))
     made = invert_box(box)
     assert made is not None  # noqa: S101
     normal = np.empty((recipe.frames, 2, *box.padded), np.float32)
@@ -111,11 +114,12 @@ def setup_of(scan: Scan, recipe: Recipe, chance: np.random.Generator, region: tu
         "coils": len(coils),
         "lines": scan.grid.lines,
         "pixel_mm": round(scan.grid.pixel_mm[0], 2),
+        "regularisation": round(box.columns_problem.regularisation, 4),
         "snr": " ".join(f"{snr:.0f}" for snr in snrs),
     }
     loss = None if lost is None else _loss_lines(box, lost, np.stack(kept))
     inside, whole = box.inside.astype(np.float32), _coil_lines(scan, box, columns, lines) if lines else None
-    return Setup(made.inverse, normal, target, inside, facts, given, loss, whole)
+    return Setup(made.inverse, scan_of(box), normal, target, inside, facts, given, loss, whole)
 
 
 def _coil_lines(scan: Scan, box: NetworkBox, columns: slice, lines: list[NDArray[np.complex64]]) -> CoilLines:

@@ -1,11 +1,10 @@
 """A peer: a U-Net that cleans the linear image, with data consistency before it and none after.
 
 After Ronneberger et al., MICCAI 2015; 9351:234, as an image-domain reconstruction: Zbontar et al., arXiv:1811.08839. It
-starts from P b as our network does, and has no instance normalisation either: images are in units of the noise.
+starts from P b as our network does, and sees it in the same units.
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +14,6 @@ from trt_build.networks.consistency import solve
 
 __all__ = ["UNet", "UNetShape"]
 
-SCALE: Final = 32.0  # a typical SNR: what the convolutions see is of order one
-
 
 @dataclass(frozen=True, slots=True)
 class UNetShape:
@@ -24,7 +21,7 @@ class UNetShape:
 
     width: int = 24  # channels at full resolution, twice as many at each level below
     levels: int = 3  # below full resolution; sizes are multiples of 8
-    regularisation: float = 0.1
+    strength: float = 12.0  # of the linear image
 
 
 class _Double(nn.Sequential):
@@ -37,7 +34,7 @@ class _Double(nn.Sequential):
 
 
 class UNet(nn.Module):
-    """`normal` (frame, 2, y, x) and `inverse` (group, 2 * alias, alias) to the image (frame, 2, y, x)."""
+    """`normal` (frame, 2, y, x), `inverse` (group, 2 * alias, alias), `scan` (2,) to the image (frame, 2, y, x)."""
 
     def __init__(self, shape: UNetShape) -> None:
         super().__init__()
@@ -50,15 +47,16 @@ class UNet(nn.Module):
         for parameter in self.last.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, normal: Tensor, inverse: Tensor) -> Tensor:
+    def forward(self, normal: Tensor, inverse: Tensor, scan: Tensor) -> Tensor:
         """Add to P b what the convolutions find missing."""
         with torch.autocast(normal.device.type, enabled=False):
             linear = solve(inverse, normal)
-        features, kept = linear / SCALE, []
+        unit = self.shape.strength / scan[0]
+        features, kept = linear / unit, []
         for level, block in enumerate(self.down):
             features = block(features if level == 0 else F.max_pool2d(features, 2))
             kept.append(features)
         for level in reversed(range(self.shape.levels)):
             features = self.merge[level](torch.cat((kept[level], self.up[level](features)), 1))
-        image: Tensor = linear + SCALE * self.last(features)
+        image: Tensor = linear + unit * self.last(features)
         return image

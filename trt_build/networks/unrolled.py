@@ -5,7 +5,9 @@ the image is the last z, corrected where P (b + lambda z) differs from it by mor
 `consistent` P (b + lambda z) itself. The latter puts back the noise of the lines, or needs a lambda so large that the
 aliasing of bright fat survives all steps. Training sees the last z; the correction has no weights.
 
-Everything is in units of the whitened noise, so that the network sees images by their SNR and needs no normalisation.
+Everything is in units of the whitened noise. lambda falls with the square of the signal (engines/unrolled/strength.py):
+its root times an image is of order one, which is what the CNNs see; they are told that root, the size of the noise in
+what they see, and the share of the lines that were acquired.
 After MoDL (Aggarwal et al., IEEE TMI 2019; 38:394), with a memory between cascades as in recurrent inference machines
 (Lønning et al., Med Image Anal 2019; 53:64).
 """
@@ -22,8 +24,7 @@ from engines.unrolled.balance import NOISE, WINDOW
 from trt_build.networks.consistency import solve
 
 __all__ = ["Cascade", "ErrorHead", "Unrolled", "UnrolledShape", "balanced", "seen"]
-
-SCALE: Final = 32.0  # a typical SNR: what the CNNs see is of order one
+TYPICAL: Final = 30.0  # level of the signal over a typical error bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class UnrolledShape:
     width: int = 32  # channels at half resolution; twice as many at a quarter
     hidden: int = 16  # channels that one cascade hands to the next
     coarse: int = 2  # residual blocks at a quarter
-    regularisation: float = 0.1
+    strength: float = 12.0  # of the consistent step
     consistent: bool = False  # one more step of data consistency at the end
 
 
@@ -71,7 +72,9 @@ class Cascade(nn.Module):
     def __init__(self, shape: UnrolledShape, *, first: bool, last: bool) -> None:
         super().__init__()
         width = shape.width
+        self.unit = shape.strength  # of the planes, over the root of lambda: the level of the signal
         self.head = nn.Conv2d(16 + (0 if first else shape.hidden), width, 3, padding=1)
+        self.told = nn.Linear(2, width, bias=False)
         self.fine = Residual(width)
         self.down = nn.Conv2d(width, 2 * width, 2, stride=2)
         self.coarse = nn.Sequential(*(Residual(2 * width) for _ in range(shape.coarse)))
@@ -80,14 +83,17 @@ class Cascade(nn.Module):
         self.tail = nn.Conv2d(width, 8, 3, padding=1)
         self.carry = nn.Identity() if last else nn.Conv2d(width, shape.hidden, 1)
         nn.init.zeros_(self.tail.weight)
+        nn.init.zeros_(self.told.weight)
 
-    def forward(self, rho: Tensor, normal: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(self, rho: Tensor, normal: Tensor, scan: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """Denoised planes (frame, 2, y, x) and the next hidden state (frame, channel, y / 2, x / 2)."""
-        seen = F.pixel_unshuffle(torch.cat((rho, normal), 1) * (1 / SCALE), 2)
-        fine = self.fine(F.relu(self.head(seen if hidden is None else torch.cat((seen, hidden), 1))))
+        level = self.unit / scan[0]
+        seen = F.pixel_unshuffle(torch.cat((rho, normal), 1) / level, 2)
+        begun = self.head(seen if hidden is None else torch.cat((seen, hidden), 1))
+        fine = self.fine(F.relu(begun + self.told(scan)[:, None, None]))
         coarse = self.coarse(F.relu(self.down(fine)))
         features = F.relu(self.merged(fine + F.pixel_shuffle(self.up(coarse), 2)))
-        return rho + SCALE * F.pixel_shuffle(self.tail(features), 2), self.carry(features)
+        return rho + level * F.pixel_shuffle(self.tail(features), 2), self.carry(features)
 
 
 class ErrorHead(nn.Module):
@@ -97,17 +103,19 @@ class ErrorHead(nn.Module):
 
     def __init__(self, shape: UnrolledShape) -> None:
         super().__init__()
+        self.unit = shape.strength / TYPICAL
         self.body = nn.Conv2d(shape.width, 16, 3, padding=1)
         self.tail = nn.Conv2d(16, 4, 3, padding=1)
         self.register_buffer("factor", torch.ones(()))  # conformal, found after training
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, scan: Tensor) -> Tensor:
         """Bound (frame, 1, y, x) in units of the noise."""
-        return self.factor * F.softplus(F.pixel_shuffle(self.tail(F.relu(self.body(features.detach()))), 2))
+        bound = F.softplus(F.pixel_shuffle(self.tail(F.relu(self.body(features.detach()))), 2))
+        return self.factor * self.unit / scan[0] * bound
 
 
 class Unrolled(nn.Module):
-    """The whole network: `normal` (frame, 2, y, x) and `inverse` (group, 2 * alias, alias) to image and error."""
+    """The whole network: `normal` (frame, 2, y, x), `inverse` (group, 2 * alias, alias), `scan` (2,) to image and error."""
 
     def __init__(self, shape: UnrolledShape) -> None:
         super().__init__()
@@ -117,26 +125,27 @@ class Unrolled(nn.Module):
         self.cascades = nn.ModuleList(Cascade(shape, first=k == 0, last=k == last) for k in range(last + 1))
         self.bound = ErrorHead(shape)
 
-    def forward(self, normal: Tensor, inverse: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, normal: Tensor, inverse: Tensor, scan: Tensor) -> tuple[Tensor, Tensor]:
         """Image (frame, 2, y, x) and error (frame, 1, y, x), in units of the noise."""
+        regularisation = scan[0] * scan[0]
         rho, hidden = solve(inverse, normal), None
         for number, cascade in enumerate(self.cascades, 1):
             with self._precision(normal):
-                denoised, hidden = cascade(rho, normal, hidden)
+                denoised, hidden = cascade(rho, normal, scan, hidden)
             if number == len(self.cascades) and not self.shape.consistent:
-                rho = self._ended(denoised.float(), rho, normal, inverse)
+                rho = self._ended(denoised.float(), rho, normal, inverse, regularisation)
             else:
-                rho = solve(inverse, normal + self.shape.regularisation * denoised.float())
+                rho = solve(inverse, normal + regularisation * denoised.float())
         with self._precision(normal):
-            error = self.bound(hidden)
+            error = self.bound(hidden, scan)
         return rho, error.float()
 
-    def _ended(self, denoised: Tensor, rho: Tensor, normal: Tensor, inverse: Tensor) -> Tensor:
+    def _ended(self, denoised: Tensor, rho: Tensor, normal: Tensor, inverse: Tensor, regularisation: Tensor) -> Tensor:
         if self.training:
             return denoised
         inside = seen(rho)
         proposed = denoised * inside
-        return balanced(proposed, solve(inverse, normal + self.shape.regularisation * proposed), inside)
+        return balanced(proposed, solve(inverse, normal + regularisation * proposed), inside)
 
     def _precision(self, tensor: Tensor) -> AbstractContextManager[object]:
         return torch.autocast(tensor.device.type, torch.bfloat16) if self.mixed else nullcontext()

@@ -97,7 +97,7 @@ def _network(options: Options) -> Iterator[tuple[list[Method], dict[str, Any]]]:
             "hash": model.hash,
             "backend": f"{engine.backend} {engine.version}",
         }
-        given = infer, model.card.regularisation, model.card.range
+        given = infer, model.card.strength, model.card.range
         yield [network(*given), network(*given, WITHHELD)], facts
 
 

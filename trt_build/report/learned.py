@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from engines.unrolled.problem import normal_image, whole_image
 from engines.unrolled.run import make_ready, prepare
+from engines.unrolled.strength import scan_of
 from trt_build.report.cases import Case
 from trt_build.report.errors import ReportError
 from trt_build.report.methods import Drawn, Method, network, timed
@@ -43,25 +44,25 @@ def _unrolled(made: Any) -> Method:
 
     def infer(inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
-            image, error = made(*(torch.from_numpy(inputs[name]) for name in ("normal", "inverse")))
+            image, error = made(*(torch.from_numpy(inputs[name]) for name in ("normal", "inverse", "scan")))
         return {"image": image.numpy(), "error": error.numpy()}
 
-    return network(infer, made.shape.regularisation)
+    return network(infer, made.shape.strength)
 
 
 def _unet(made: Any) -> Method:
     import torch
 
     def draw(case: Case) -> Drawn:
-        prepared = prepare(case.calibration, case.acquired, made.shape.regularisation)
+        prepared = prepare(case.calibration, case.acquired, made.shape.strength)
         make_ready(prepared)
         problem = prepared.problem
         assert problem is not None  # noqa: S101 (nobody cancels it)
-        inverse = torch.from_numpy(problem.inverse)
+        inverse, scan = torch.from_numpy(problem.inverse), torch.from_numpy(scan_of(problem))
 
         def image() -> NDArray[np.complex64]:
             with torch.inference_mode():
-                planes = made(torch.from_numpy(normal_image(problem, case.hybrid)), inverse)
+                planes = made(torch.from_numpy(normal_image(problem, case.hybrid)), inverse, scan)
             return whole_image(problem, planes[0].numpy())
 
         return timed(image)

@@ -112,14 +112,14 @@ def classical(weights: Weights, ecalib: Mapping[tuple[str, int, str], bool]) -> 
     ]
 
 
-def network(infer: Infer, regularisation: float, made_for: Range | None = None, withheld: float = 0.0) -> Method:
+def network(infer: Infer, strength: float, made_for: Range | None = None, withheld: float = 0.0) -> Method:
     """Our network as the chain draws it, the inverse being there, with a share of the lines withheld to judge it.
 
     Drawn, but said, where the chain would refuse a case.
     """
 
     def draw_case(case: Case) -> Drawn:
-        prepared = prepare(case.calibration, case.acquired, regularisation, withheld)
+        prepared = prepare(case.calibration, case.acquired, strength, withheld)
         make_ready(prepared)
         began = time.perf_counter()
         made = draw(infer, None, prepared, case.hybrid)

@@ -19,6 +19,7 @@ class Batch:
     """Frames of one strip, shapes as in trt_build/data/setup.py; what the supervision or network lacks is None."""
 
     inverse: Tensor
+    scan: Tensor
     normal: Tensor
     target: Tensor
     inside: Tensor
@@ -68,6 +69,7 @@ def batch_of(setup: Setup) -> Batch:
     loss, coils = setup.loss, setup.coils
     return Batch(
         inverse=_tensor(setup.inverse),
+        scan=_tensor(setup.scan),
         normal=_tensor(setup.normal),
         target=_tensor(setup.target),
         inside=_tensor(setup.inside),

@@ -47,10 +47,10 @@ class Recipe(BaseModel):
     data: dict[str, Any] = Field(default={}, description="ranges of trt_build/data/recipe.py that differ")
 
     def setups(self) -> DataRecipe:
-        """Ranges of the simulated scans; regularisation is that of the network's shape."""
+        """Ranges of the simulated scans; the strength is that of the network's shape."""
         given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in self.data.items()}
-        if "regularisation" in self.shape:
-            given["regularisation"] = self.shape["regularisation"]
+        if "strength" in self.shape:
+            given["strength"] = self.shape["strength"]
         return DataRecipe(**given)
 
     def setups_of(self, step: int) -> int:
