@@ -16,7 +16,7 @@ Problem = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
 def small_problems(strength: float, seed: int = 0) -> Mapping[str, Problem]:
-    """Right-hand side (1, 2, y, x), inverse and scan of a disc in six coils: dense 32 x 32, and blocks of four in 64 x 32."""
+    """Right-hand side (1, 2, y, x), inverse and scan of a disc in six coils: dense 32 x 32, blocks of 4 in 64 x 32."""
     dense = np.zeros(32, np.bool_)
     dense[::3] = True
     dense[12:20] = True

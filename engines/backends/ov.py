@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: bfloat16 where the processor has it and the model's images were verified in it.
+"""OpenVINO on the CPU: convolutions in bfloat16 where the processor has it and the model's images were verified in it.
 
 One infer request for each thread that calls, made when it first does: a request runs one set of tensors at a time.
 """
@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.backends.interface import Job, Opened, Tensors, first_line, key_of, refused
+from engines.backends.ov_bf16 import lower_convolutions
 from engines.errors import EngineError
 
 __all__ = ["missing", "open_graph"]
 
-_HINTS: Final = {"bf16": "bf16", "single": "f32"}  # ours -> its own, the fastest first
+_PRECISIONS: Final = ("bf16", "single")  # the fastest first
 
 
 def missing() -> str | None:
@@ -36,13 +37,16 @@ def open_graph(job: Job) -> Iterator[Opened]:
     precision = _precision(job, core, release)
     options = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_PRECISION_HINT": "f32",
         "INFERENCE_NUM_THREADS": job.threads,
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
     }
     try:
-        compiled = core.compile_model(core.read_model(job.onnx), "CPU", options)
+        model = core.read_model(job.onnx)
+        if precision == "bf16":
+            lower_convolutions(model)
+        compiled = core.compile_model(model, "CPU", options)
     except RuntimeError as error:
         raise EngineError(f"openvino cannot load {job.name}: {first_line(error)}") from error
     taken = {name for port in compiled.inputs for name in port.get_names()}  # without inputs that nothing depends on
@@ -62,7 +66,12 @@ def open_graph(job: Job) -> Iterator[Opened]:
         except (RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"openvino failed in {job.name}: {first_line(error)}") from error
 
-    yield Opened(infer, release, precision, key_of(job, "openvino", release, precision))
+    yield Opened(infer, release, precision, _key(job, release, precision))
+
+
+def _key(job: Job, release: str, precision: str) -> dict[str, str]:
+    arithmetic = "convolutions in bf16" if precision == "bf16" else precision
+    return key_of(job, "openvino", release, arithmetic)
 
 
 def _lent(array: NDArray[Any]) -> NDArray[Any]:
@@ -77,9 +86,9 @@ def _precision(job: Job, core: Any, release: str) -> str:
     """The fastest arithmetic that the processor has, the card allows and nobody refused."""
     has = {"single", *(["bf16"] if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else [])}
     reasons = []
-    for precision in _HINTS:
+    for precision in _PRECISIONS:
         if precision in job.precisions and precision in has:
-            reason = refused(job, key_of(job, "openvino", release, precision))
+            reason = refused(job, _key(job, release, precision))
             if reason is None:
                 return precision
             reasons.append(f"{precision} {reason}")

@@ -91,19 +91,21 @@ def prepare_columns(
 def right_hand_side(
     problem: Columns, hybrid: NDArray[np.complex64], part: slice = slice(None)
 ) -> NDArray[np.complex64]:
-    """Make b = sum_c S_c^H F^H y_c (row, column) of a frame (coil, line, x) whose missing lines are zero.
+    """Make b = sum_c S_c^H F^H M y_c (row, column) of a frame (coil, line, x).
 
-    `part` are the columns of the box that are wanted.
+    Lines that are not the problem's do not count. `part` are the columns of the box that are wanted.
     """
     coils, rows, _ = problem.maps.shape
     lines = problem.shape[0]
     wanted_shape("column solver, frame (coil, line, x)", hybrid, coils, *problem.shape)
     inside, matched = hybrid[:, :, problem.columns][:, :, part], problem.matched[:, :, part]
     fft = plan(lines, inside.shape[2], "FFTW_BACKWARD", axis=0)
+    kept = np.flatnonzero(problem.acquired)
+    fft.input_array[:] = 0
     total = np.zeros((rows, inside.shape[2]), np.complex64)
     product = np.empty_like(total)
     for given, sensitivity in zip(inside, matched, strict=True):
-        fft.input_array[:] = given
+        fft.input_array[kept] = given[kept]
         fft.execute()
         for box, whole in _runs(problem.order):
             np.multiply(sensitivity[box], fft.output_array[whole], out=product[box])
@@ -187,7 +189,7 @@ def _inverted(problem: Columns, part: slice, spread: NDArray[np.complex64], seen
 def solve_columns(
     inverse: ColumnInverse, hybrid: NDArray[np.complex64], workers: Executor | None = None
 ) -> NDArray[np.complex64]:
-    """Image (y, x) of a frame (coil, line, x) in hybrid space; lines that were not acquired must be zero.
+    """Image (y, x) of a frame (coil, line, x) in hybrid space; lines that are not the problem's are left out.
 
     Half of the columns are solved by one of `workers`, if one is free: reading the inverses is what takes the time.
     """

@@ -219,7 +219,7 @@ def as_box(box: NetworkBox, planes: Planes) -> NDArray[np.complex64]:
 
 
 def normal_image(box: NetworkBox, hybrid: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Make b (1, 2, row, column) of a whitened frame (coil, line, x), missing lines zero, in units of its noise."""
+    """Make b (1, 2, row, column) of a whitened frame (coil, line, x), in units of its noise."""
     return as_planes(box, right_hand_side_of(box.columns_problem, hybrid))[None]
 
 

@@ -122,8 +122,9 @@ def prepare(
 ) -> Prepared:
     """State the problem of frames with these lines (line,), of which `share` are withheld; about 10 ms.
 
-    `strength` is the network's (strength.py), `share` and `nearest` are those of trust.withheld_lines. Lines that are withheld
-    leave holes in an equispaced grid: columns take the place of blocks. Raises LinearError where there is no object.
+    `strength` is the network's (strength.py), `share` and `nearest` are those of trust.withheld_lines. Lines that are
+    withheld leave holes in an equispaced grid: columns take the place of blocks. Raises LinearError where there is no
+    object.
     """
     withheld = withheld_lines(acquired, share, nearest) if share else np.zeros_like(acquired)
     regularisation = regularisation_of(level_of(calibration.lines, calibration.inside), strength)
@@ -157,7 +158,7 @@ def make_ready(
 def draw(
     whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Complex, averages: int = 1
 ) -> NetworkImage:
-    """Make the network image of a frame (coil, line, x) in hybrid space, missing lines zero, a mean of `averages`.
+    """Make the network image of a frame (coil, line, x) in hybrid space, a mean of `averages`.
 
     Raises EngineError where the engine fails, or gives NaN, or there is neither an inverse nor a network in parts, and
     LinearError where the object has moved out of the columns that the network sees.
@@ -165,11 +166,9 @@ def draw(
     problem = prepared.box.columns_problem
     wanted_shape("network, frame (coil, line, x)", hybrid, len(problem.maps), *problem.shape)
     scale = np.float32(averages**0.5)
-    used = hybrid * scale if averages > 1 else hybrid.copy()
-    _stays(prepared, used)
-    measured = used[:, prepared.withheld, problem.columns]
-    used[:, prepared.withheld] = 0
-    normal = normal_image(prepared.box, used)
+    _stays(prepared, hybrid, averages)
+    measured = hybrid[:, prepared.withheld, problem.columns] * scale
+    normal = normal_image(prepared.box, hybrid) * scale
     out, consistency = _outputs(whole, cascades, prepared, normal)
     planes, error = out["image"][0], out["error"][0, 0]
     if not (np.isfinite(planes).all() and np.isfinite(error).all()):
@@ -186,12 +185,12 @@ def draw(
     )
 
 
-def _stays(prepared: Prepared, hybrid: Complex) -> None:
+def _stays(prepared: Prepared, hybrid: Complex, averages: int) -> None:
     """Raise LinearError where lines near the centre hold signal beside the box."""
     middle = len(prepared.acquired) // 2
     near = hybrid[:, middle - NEAR : middle + NEAR][:, prepared.acquired[middle - NEAR : middle + NEAR]]
     noise = near.shape[0] * near.shape[1]  # energy of sigma = 1 in a column
-    energy = (near.real**2 + near.imag**2).sum((0, 1)) - noise
+    energy = averages * (near.real**2 + near.imag**2).sum((0, 1)) - noise
     inside = float(energy[prepared.box.columns].sum())
     beside = float(energy.sum()) - inside
     if beside > max(SURE * (noise * len(energy)) ** 0.5, MOST_BESIDE * (inside + beside)):

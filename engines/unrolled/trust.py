@@ -87,7 +87,12 @@ def withheld_lines(acquired: Mask, share: float, nearest: float = NEAREST) -> Ma
 
 def predicted_lines(problem: Columns, rows: Rows, pixels: Complex) -> Complex:
     """Samples (coil, line, column) at some lines of k-space of an image (row, column) of the box: F S rho."""
-    return _transform(problem, rows) @ (problem.maps * pixels)
+    transform = _transform(problem, rows)
+    predicted = np.empty((len(problem.maps), len(rows), pixels.shape[1]), np.complex64)
+    product = np.empty_like(pixels)
+    for sensitivity, lines in zip(problem.maps, predicted, strict=True):
+        np.matmul(transform, np.multiply(sensitivity, pixels, out=product), out=lines)
+    return predicted
 
 
 def companion_lines(predictor: Predictor, right_hand_side: Complex, coils: int) -> Complex:

@@ -51,7 +51,7 @@ class Scan:
 
     def image(self, chance: np.random.Generator, recipe: Recipe, columns: slice) -> tuple[Image, float]:
         """Another image of the object (line, column) of some columns, with its SNR."""
-        return _image(self.scene, self.grid, self.power[:, columns], self.snr, recipe.brighter, chance, columns)
+        return _image(self.scene, self.grid, self.power[:, columns], (self.snr, recipe.brighter), chance, columns)
 
 
 def draw_scan(source: Source | None, recipe: Recipe, chance: np.random.Generator) -> Scan:
@@ -66,7 +66,7 @@ def draw_scan(source: Source | None, recipe: Recipe, chance: np.random.Generator
     power = rss(coils)
     low, high = np.log(recipe.snr)
     level = float(np.exp(chance.uniform(low, high)))
-    first, snr = _image(scene, grid, power, level, recipe.brighter, chance, slice(None))
+    first, snr = _image(scene, grid, power, (level, recipe.brighter), chance, slice(None))
     lines = _calibration_lines(chance, coils * first, sampling)
     if count > recipe.virtual_coils:
         matrix = compression(lines, recipe.virtual_coils)
@@ -111,19 +111,19 @@ def _image(
     scene: Scene,
     grid: Grid,
     power: NDArray[np.float32],
-    level: float,
-    brighter: float,
+    around: tuple[float, float],
     chance: np.random.Generator,
     columns: slice,
 ) -> tuple[Image, float]:
-    """Image (line, column), scaled so that tissue has an SNR near `level` in the best combination of the coils."""
+    """Image (line, column), scaled so that tissue has an SNR `around` a level, up to a factor."""
     magnitude = scene(chance)
     down, along = low_pass(grid.lines, grid.fine), low_pass(grid.width, grid.fine)[columns]
     real, imaginary = (down @ (magnitude * part @ along.T) for part in random_phase(chance, grid))
     image = (real + 1j * imaginary).astype(np.complex64)
     signal = np.abs(image) * power
     tissue = signal[signal > TISSUE * np.percentile(signal, 99.5)]
-    snr = level * float(brighter ** chance.uniform(-1, 1))
+    level, factor = around
+    snr = level * float(factor ** chance.uniform(-1, 1))
     return image * np.float32(snr / max(float(tissue.mean()) if tissue.size else 0.0, 1e-9)), snr
 
 

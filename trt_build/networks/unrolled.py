@@ -115,7 +115,7 @@ class ErrorHead(nn.Module):
 
 
 class Unrolled(nn.Module):
-    """The whole network: `normal` (frame, 2, y, x), `inverse` (group, 2 * alias, alias), `scan` (2,) to image and error."""
+    """The whole network: `normal` (frame, 2, y, x), `inverse` (group, 2 * alias, alias) and `scan` (2,) to an image."""
 
     def __init__(self, shape: UnrolledShape) -> None:
         super().__init__()
