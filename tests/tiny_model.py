@@ -13,10 +13,13 @@ from onnx import TensorProto, helper
 
 from engines.unrolled.problem import apply_inverse
 
-OPSET, FACTOR, LAMBDA, HIDDEN = 18, 0.9, 0.1, 3
+OPSET, FACTOR, STRENGTH, HIDDEN = 18, 0.9, 12.0, 3
 SMALL = 1.5  # test vectors are smaller
 NORMAL, INVERSE = ["frame", 2, "y", "x"], ["group", "2*alias", "alias"]
 STATE, ERROR = ["frame", HIDDEN, "y/2", "x/2"], ["frame", 1, "y", "x"]
+SCAN = [2]
+WHOLE = {"normal": NORMAL, "inverse": INVERSE, "scan": SCAN}
+CASCADE = {"rho": NORMAL, "normal": NORMAL, "scan": SCAN, "hidden": STATE}
 
 
 class Graph:
@@ -41,6 +44,11 @@ class Graph:
 
     def size(self, tensor, axis):
         return self.add("Gather", self.add("Shape", tensor), self.constant([axis]))
+
+    def regularisation(self):
+        """Lambda (1,) of the scan."""
+        root = self.add("Gather", "scan", self.constant([0]))
+        return self.add("Mul", root, root)
 
     def consistent(self, planes):
         """P of planes (frame, 2, y, x); engines.unrolled.problem.apply_inverse says how."""
@@ -90,43 +98,45 @@ def info(name, shape):
 
 def whole_graph(flaw):
     graph = Graph()
-    first = graph.consistent("normal")
-    image = graph.consistent(graph.add("Add", "normal", graph.scaled(first, LAMBDA * FACTOR)))
+    proposed = graph.scaled(graph.consistent("normal"), FACTOR)
+    image = graph.consistent(graph.add("Add", "normal", graph.add("Mul", graph.regularisation(), proposed)))
     image = graph.spoilt(image, flaw) if flaw in ("nan", "error") else image
     error, _ = graph.add("Split", graph.add("Abs", image), outputs=2, axis=1, num_outputs=2)
-    return graph.file({"normal": NORMAL, "inverse": INVERSE}, {"image": (image, NORMAL), "error": (error, ERROR)})
+    return graph.file(WHOLE, {"image": (image, NORMAL), "error": (error, ERROR)})
 
 
 def cascade_graph(flaw):
     graph = Graph()
     error, _ = graph.add("Split", graph.add("Abs", "rho"), outputs=2, axis=1, num_outputs=2)
     used = graph.add("Add", graph.scaled("rho", FACTOR), graph.scaled("normal", 0.0))
+    used = graph.add("Add", used, graph.scaled(graph.regularisation(), 0.0))
     used = graph.spoilt(used, flaw) if flaw in ("nan", "error") else used
     outputs = {"denoised": (used, NORMAL), "hidden_out": (graph.scaled("hidden", 1.0), STATE), "error": (error, ERROR)}
-    return graph.file({"rho": NORMAL, "normal": NORMAL, "hidden": STATE}, outputs)
+    return graph.file(CASCADE, outputs)
 
 
-def network(normal, inverse):
+def network(normal, inverse, scan):
     """What the graph computes, in NumPy."""
     planes = apply_inverse(inverse, normal[0])
-    image = apply_inverse(inverse, normal[0] + np.float32(LAMBDA * FACTOR) * planes)[None]
+    image = apply_inverse(inverse, normal[0] + scan[0] ** 2 * np.float32(FACTOR) * planes)[None]
     return {"image": image, "error": np.abs(image[:, :1])}
 
 
 def vectors(flaw):
     random = np.random.default_rng(0)
+    scan = np.array([0.6, 0.3], np.float32)
     stored = {}
     for name, (alias, y, x) in {"dense": (16, 16, 8), "blocks": (4, 16, 8)}.items():
         normal = random.uniform(-1, 1, (1, 2, y, x)).astype(np.float32)
         inverse = random.uniform(-1, 1, (y * x // alias, 2 * alias, alias)).astype(np.float32) / (4 * alias)
-        wanted = network(normal, inverse)
+        wanted = network(normal, inverse, scan)
         wanted["image"] = wanted["image"] * (2 if flaw == "self-test" else 1)
-        for port, value in {"normal": normal, "inverse": inverse, **wanted}.items():
+        for port, value in {"normal": normal, "inverse": inverse, "scan": scan, **wanted}.items():
             stored[f"model/{name}/{port}"] = value
     rho, normal = random.uniform(-1, 1, (2, 1, 2, 16, 8)).astype(np.float32)
     hidden = random.uniform(-1, 1, (1, HIDDEN, 8, 4)).astype(np.float32)
-    cascade = {"rho": rho, "normal": normal, "hidden": hidden, "hidden_out": hidden, "error": np.abs(rho[:, :1])}
-    cascade["denoised"] = np.float32(FACTOR) * rho
+    cascade = {"rho": rho, "normal": normal, "scan": scan, "hidden": hidden}
+    cascade |= {"denoised": np.float32(FACTOR) * rho, "hidden_out": hidden, "error": np.abs(rho[:, :1])}
     return stored | {f"cascade_0/one/{port}": value for port, value in cascade.items()}
 
 
@@ -154,12 +164,12 @@ def make_model(folder, name="tiny", flaw="", cascades=True, **ranges):
     }
     files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(path.iterdir())}
     (path / "card.toml").write_text(
-        f'name = "{name}"\nversion = "1.0"\ntask = "unrolled"\nsummary = "for tests"\nregularisation = {LAMBDA}\n'
+        f'name = "{name}"\nversion = "1.0"\ntask = "unrolled"\nsummary = "for tests"\nstrength = {STRENGTH}\n'
         f'multiple = 8\nopset = {OPSET}\noutside = "the linear image"\n[files]\n'
         + "".join(f'"{file}" = "{digest}"\n' for file, digest in files.items())
-        + port_tables("model", "inputs", {"normal": NORMAL, "inverse": INVERSE})
+        + port_tables("model", "inputs", WHOLE)
         + port_tables("model", "outputs", {"image": NORMAL, "error": ERROR})
-        + (port_tables("cascade_0", "inputs", {"rho": NORMAL, "normal": NORMAL, "hidden": STATE}) if cascades else "")
+        + (port_tables("cascade_0", "inputs", CASCADE) if cascades else "")
         + (
             port_tables("cascade_0", "outputs", {"denoised": NORMAL, "hidden_out": STATE, "error": ERROR})
             if cascades

@@ -36,6 +36,7 @@ def problem(y, x, alias, frames=1, seed=0):
     return {
         "normal": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
         "inverse": random.uniform(-1, 1, (y * x // alias, 2 * alias, alias)).astype(np.float32) / (4 * alias),
+        "scan": random.uniform(0.3, 1, 2).astype(np.float32),
     }
 
 
@@ -49,7 +50,7 @@ def test_every_backend_computes_what_the_graph_says_for_any_size(model, backend,
         given = problem(*size)
         got = engine(given)
         for frame in range(size[3]):
-            wanted = network(given["normal"][frame : frame + 1], given["inverse"])
+            wanted = network(given["normal"][frame : frame + 1], given["inverse"], given["scan"])
             assert relative_error(got["image"][frame : frame + 1], wanted["image"]) < 1e-5
 
 
@@ -93,6 +94,7 @@ def test_the_reference_is_the_linear_image_with_a_bound_of_its_noise(model):
     given = {
         "normal": np.stack([b.real, b.imag], 1).astype(np.float32),
         "inverse": np.concatenate([inverse.real, inverse.imag], 1).astype(np.float32),
+        "scan": np.array([0.1**0.5, 1], np.float32),
     }
     with open_engine(model, "reference") as engine:
         got = engine(given)
@@ -100,6 +102,14 @@ def test_the_reference_is_the_linear_image_with_a_bound_of_its_noise(model):
     np.testing.assert_allclose(got["image"][:, 0] + 1j * got["image"][:, 1], wanted, atol=1e-4)
     under = np.abs(wanted) <= got["error"][:, 0]
     assert 0.89 < under.mean() < 0.96  # a bound from above, and not far above
+
+
+def test_the_reference_takes_no_graph_but_a_whole_one(model):
+    with (
+        pytest.raises(EngineError, match=r"got inputs rho, normal, scan, hidden, wanted normal, inverse and scan"),
+        open_engine(model, "reference", graph="cascade_0"),
+    ):
+        pass
 
 
 def test_auto_takes_the_first_that_works_and_says_why_not_the_others(model):
@@ -126,13 +136,15 @@ def test_auto_passes_a_backend_over_whose_images_were_refused(model, monkeypatch
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda t: t.pop("inverse"), "wanted normal, inverse"),
+        (lambda t: t.pop("inverse"), "wanted normal, inverse, scan"),
+        (lambda t: t.pop("scan"), "wanted normal, inverse, scan"),
         (lambda t: t.update(extra=t["normal"]), "extra"),
         (lambda t: t.update(normal=t["normal"].astype(np.float64)), "float64"),
         (lambda t: t.update(normal=t["normal"][:, :1]), "wanted float32 (frame, 2, y, x)"),
         (lambda t: t.update(normal=t["normal"][..., :4], inverse=t["inverse"][:4]), "multiples of 8"),
         (lambda t: t.update(inverse=t["inverse"][:, :-1]), "2*alias"),
         (lambda t: t.update(inverse=t["inverse"][:-1]), "every pixel in one group"),
+        (lambda t: t.update(scan=t["scan"][:1]), "wanted float32 (2)"),
     ],
 )
 def test_what_does_not_fit_is_told_before_a_library_sees_it(model, backend, change, told):
@@ -215,5 +227,6 @@ def test_half_precision_is_taken_only_where_the_card_allows_it(tmp_path):
 @pytest.mark.parametrize("backend", [ort, ov])
 def test_what_fails_inside_a_library_is_an_engine_error(model, backend):
     job = Job("tiny/model", model.read("model.onnx"), model.graph("model"), model.hash)
+    given = {**problem(16, 8, 16), "inverse": np.zeros((3, 5, 7), np.float32)}
     with backend.open_graph(job) as opened, pytest.raises(EngineError, match="failed in tiny/model"):
-        opened.infer({"normal": np.zeros((1, 2, 16, 8), np.float32), "inverse": np.zeros((3, 5, 7), np.float32)})
+        opened.infer(given)

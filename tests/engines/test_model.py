@@ -48,7 +48,7 @@ def test_a_whole_model_is_read_with_its_vectors(folder):
     assert model.signed_by is None
     assert set(model.cases("model")) == {"dense", "blocks"}
     given, wanted = model.cases("model")["dense"]
-    assert set(given) == {"normal", "inverse"}
+    assert set(given) == {"normal", "inverse", "scan"}
     assert set(wanted) == {"image", "error"}
     assert len(model.hash) == 64
 
@@ -131,7 +131,7 @@ def test_another_input_name_than_the_cards_is_refused(copy):
     def renamed(model):
         model.graph.input[0].name = "b"
 
-    assert "got the inputs b, inverse" in refusal(altered_onnx(copy, renamed))
+    assert "got the inputs b, inverse, scan" in refusal(altered_onnx(copy, renamed))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -155,7 +155,8 @@ def test_weights_outside_the_file_are_refused(copy):
         ('task = "unrolled"', 'task = "enrolled"', "Did you mean 'unrolled'?"),
         ("multiple = 8", "multiples = 8", "multiples: no such key"),
         ("acceleration = [2, 8]", "acceleration = [8, 2]", "wanted [smallest, largest]"),
-        ("regularisation = 0.1", "regularisation = -1", "regularisation"),
+        ("strength = 12.0", "strength = 0", "strength: got 0"),
+        ("strength = 12.0", "regularisation = 0.1", "regularisation: no such key"),
         ('"vectors.npz" =', '"other.npz" =', "no SHA-256 of vectors.npz"),
         ('"vectors.npz" =', '"../vectors.npz" =', "vectors.npz"),
         ("[range]", "[range", "not TOML"),

@@ -9,7 +9,7 @@ import pytest
 import gadgets.preparation
 from gadgets.preparation import Preparations
 from protocols.messages import Calibrated
-from tests.engines.unrolled.scene import LAMBDA, every, make_scene
+from tests.engines.unrolled.scene import STRENGTH, every, make_scene
 from tests.making import context, scan
 
 MASK = every(4)
@@ -36,7 +36,7 @@ def preparations(workers, *, series):
 
 def foreseen(made, calibration):
     result = Future()
-    made.foresee(Calibrated(0, result), LAMBDA)
+    made.foresee(Calibrated(0, result), STRENGTH)
     result.set_result(calibration)
 
 
@@ -45,11 +45,11 @@ def test_the_inverse_is_there_when_its_frame_comes(scene, series):
     with one_worker() as workers:
         made = preparations(workers, series=series)
         foreseen(made, scene.calibration)
-    ready = made.of(0, scene.calibration, MASK, LAMBDA)
+    ready = made.of(0, scene.calibration, MASK, STRENGTH)
     assert ready.problem is not None
     assert (ready.predictor is not None) == series
     made.used(0)
-    assert (made.of(0, scene.calibration, MASK, LAMBDA) is ready) == series
+    assert (made.of(0, scene.calibration, MASK, STRENGTH) is ready) == series
 
 
 def test_other_lines_get_a_problem_of_their_own_and_leave_the_inverse_where_it_is(scene):
@@ -58,15 +58,15 @@ def test_other_lines_get_a_problem_of_their_own_and_leave_the_inverse_where_it_i
         foreseen(made, scene.calibration)
         lost = MASK.copy()
         lost[0] = False
-        assert made.of(0, scene.calibration, lost, LAMBDA).problem is None
-    assert made.of(0, scene.calibration, MASK, LAMBDA).problem is not None
+        assert made.of(0, scene.calibration, lost, STRENGTH).problem is None
+    assert made.of(0, scene.calibration, MASK, STRENGTH).problem is not None
 
 
 def test_without_a_calibration_beforehand_the_first_frame_of_a_series_orders_the_inverse(scene):
     with one_worker() as workers:
         made = preparations(workers, series=True)
-        first = made.of(0, scene.calibration, MASK, LAMBDA)
-    assert made.of(0, scene.calibration, MASK, LAMBDA) is first
+        first = made.of(0, scene.calibration, MASK, STRENGTH)
+    assert made.of(0, scene.calibration, MASK, STRENGTH) is first
     assert first.problem is not None
 
 
@@ -74,10 +74,10 @@ def test_a_newer_calibration_takes_the_place_of_the_older_one(scene):
     newer = replace(scene.calibration)
     with one_worker() as workers:
         made = preparations(workers, series=True)
-        old = made.of(0, scene.calibration, MASK, LAMBDA)
-        new = made.of(0, newer, MASK, LAMBDA)
+        old = made.of(0, scene.calibration, MASK, STRENGTH)
+        new = made.of(0, newer, MASK, STRENGTH)
         assert new is not old
-    assert made.of(0, newer, MASK, LAMBDA) is new
+    assert made.of(0, newer, MASK, STRENGTH) is new
     assert new.problem is not None
 
 
@@ -86,11 +86,11 @@ def test_beyond_the_memory_that_it_may_hold_nothing_is_inverted(scene, monkeypat
     with one_worker() as workers:
         made = preparations(workers, series=True)
         foreseen(made, scene.calibration)
-    assert made.of(0, scene.calibration, MASK, LAMBDA).problem is None
+    assert made.of(0, scene.calibration, MASK, STRENGTH).problem is None
 
 
 def test_a_calibration_that_failed_is_nobodys_business_here():
     with one_worker() as workers:
         result = Future()
-        preparations(workers, series=True).foresee(Calibrated(0, result), LAMBDA)
+        preparations(workers, series=True).foresee(Calibrated(0, result), STRENGTH)
         result.set_exception(ValueError("no signal"))

@@ -15,7 +15,7 @@ from trt_build.training.checkpoint import CheckpointError
 from trt_build.training.recipe import Recipe, RecipeError
 from trt_build.vectors import small_problems
 
-SHAPE = UnrolledShape(cascades=2, width=8, hidden=4, coarse=1, regularisation=0.3)
+SHAPE = UnrolledShape(cascades=2, width=8, hidden=4, coarse=1, strength=15.0)
 FACTS = Facts(
     name="small",
     version="1.0",
@@ -49,6 +49,7 @@ def network():
     made = Unrolled(SHAPE).eval()
     for cascade in made.cascades:
         torch.nn.init.normal_(cascade.tail.weight, std=0.02)
+        torch.nn.init.normal_(cascade.told.weight)
     return made
 
 
@@ -67,7 +68,7 @@ def test_the_folder_is_a_model_with_a_vector_of_each_form(folder):
     model = load_model(folder, allow_unsigned=True)
     assert list(model.card.graphs) == ["model", "cascade_0", "cascade_1"]
     assert set(model.cases("model")) == {"dense", "blocks"}
-    assert model.card.regularisation == 0.3
+    assert model.card.strength == 15.0
 
 
 @pytest.mark.parametrize(("alias", "rows", "columns", "frames"), [(48, 48, 16, 1), (6, 24, 40, 3), (8, 8, 8, 1)])
@@ -75,25 +76,26 @@ def test_sizes_it_was_not_exported_with(folder, network, alias, rows, columns, f
     chance = np.random.default_rng(3)
     normal = 10 * chance.standard_normal((frames, 2, rows, columns), np.float32)
     inverse = chance.standard_normal((rows * columns // alias, 2 * alias, alias), np.float32) / alias
-    image, error = session(folder / "model.onnx").run(None, {"normal": normal, "inverse": inverse})
+    given = {"normal": normal, "inverse": inverse, "scan": chance.uniform(0.1, 1, 2).astype(np.float32)}
+    image, error = session(folder / "model.onnx").run(None, given)
     with torch.no_grad():
-        wanted = network(torch.from_numpy(normal), torch.from_numpy(inverse))
+        wanted = network(*map(torch.from_numpy, given.values()))
     np.testing.assert_allclose(image, wanted[0].numpy(), atol=1e-3, rtol=1e-4)
     np.testing.assert_allclose(error, wanted[1].numpy(), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("form", ["dense", "blocks"])
 def test_its_cascades_make_the_same_image(folder, form):
-    normal, inverse = small_problems(0.3)[form]
-    given = {"normal": normal, "inverse": inverse}
+    normal, inverse, scan = small_problems(SHAPE.strength)[form]
+    given = {"normal": normal, "inverse": inverse, "scan": scan}
     image, error = session(folder / "model.onnx").run(["image", "error"], given)
     state = np.zeros((1, 4, normal.shape[2] // 2, normal.shape[3] // 2), np.float32)
     rho = apply_inverse(inverse, normal[0])[None]
     for number in range(2):
         part = session(folder / f"cascade_{number}.onnx")
         inside = (rho != 0).any((0, 1))
-        denoised, state, *rest = part.run(None, {"rho": rho, "normal": normal, "hidden": state})
-        rho = apply_inverse(inverse, normal[0] + np.float32(0.3) * denoised[0])[None]
+        denoised, state, *rest = part.run(None, {"rho": rho, "normal": normal, "scan": scan, "hidden": state})
+        rho = apply_inverse(inverse, normal[0] + scan[0] ** 2 * denoised[0])[None]
     np.testing.assert_allclose(balanced(denoised[0], rho[0], inside)[None], image, atol=2e-3, rtol=1e-3)
     np.testing.assert_allclose(rest[0], error, atol=1e-4, rtol=1e-4)
 

@@ -6,6 +6,7 @@ torch = pytest.importorskip("torch", reason="torch is not here: pip install 'sca
 from engines.linear.combine import rss  # noqa: E402
 from engines.linear.fourier import to_image  # noqa: E402
 from engines.unrolled.problem import apply_inverse, network_problem, normal_image  # noqa: E402
+from engines.unrolled.strength import scan_of  # noqa: E402
 from tests.engines.coils import head, hybrid_space, noise_like, unit_maps  # noqa: E402
 from trt_build.networks.unet import UNet, UNetShape  # noqa: E402
 from trt_build.networks.varnet import VarNet, VarNetShape  # noqa: E402
@@ -28,7 +29,8 @@ def test_an_untrained_u_net_gives_the_linear_image(scan):
     problem = network_problem(maps, acquired, 0.1)
     normal = normal_image(problem, hybrid)
     with torch.inference_mode():
-        image = UNet(UNetShape(width=4))(torch.from_numpy(normal), torch.from_numpy(problem.inverse)).numpy()
+        given = (torch.from_numpy(array) for array in (normal, problem.inverse, scan_of(problem)))
+        image = UNet(UNetShape(width=4))(*given).numpy()
     np.testing.assert_allclose(image[0], apply_inverse(problem.inverse, normal[0]), atol=1e-3)
 
 
@@ -37,7 +39,16 @@ def test_a_u_net_takes_any_multiple_of_eight():
     torch.nn.init.normal_(network.last.weight)
     for rows, columns in ((8, 16), (40, 24)):
         normal, inverse = torch.randn(2, 2, rows, columns), torch.randn(columns, 2 * rows, rows)
-        assert network(normal, inverse).shape == normal.shape
+        assert network(normal, inverse, torch.tensor([0.4, 0.3])).shape == normal.shape
+
+
+def test_a_u_net_sees_bright_and_faint_scans_alike():
+    network = UNet(UNetShape(width=4))
+    torch.nn.init.normal_(network.last.weight)
+    normal, inverse, scan = 30 * torch.randn(1, 2, 16, 8), torch.randn(8, 32, 16), torch.tensor([0.4, 0.3])
+    image = network(normal, inverse, scan)
+    brighter = network(3 * normal, inverse, scan / torch.tensor([3.0, 1.0]))
+    torch.testing.assert_close(brighter, 3 * image, atol=1e-2, rtol=1e-4)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from engines.linear.fourier import to_image, to_kspace
 from engines.linear.maps import bounding_box
 from engines.unrolled.problem import apply_inverse
 from engines.unrolled.run import close_support
+from engines.unrolled.strength import level_of
 from trt_build.report import write
 from trt_build.report.cases import PATTERNS, Slice, simulate, undersample
 from trt_build.report.classical import linear, zero_filled
@@ -91,7 +92,8 @@ def nothing_added(inputs):
 
 
 def test_a_network_that_adds_nothing_is_the_linear_image_of_the_same_regularisation(case):
-    drawn = network(nothing_added, 0.05).draw(case)
+    strength = 0.05**0.5 * level_of(case.calibration.lines, case.calibration.inside)
+    drawn = network(nothing_added, strength).draw(case)
     seen = close_support(case.calibration)
     problem = prepare_columns(case.calibration.maps * seen, case.acquired, 0.05, bounding_box(seen))
     wanted = solve_columns(invert_columns(problem), case.hybrid)
@@ -104,7 +106,7 @@ def test_cases_outside_the_range_of_the_card_are_drawn_and_named(case):
     made_for = Range(
         acceleration=(4, 8), coils=(4, 32), matrix=(16, 512), snr=(1, 100), calibration_lines=(16, 32), contrast=("T1",)
     )
-    assert network(nothing_added, 0.05, made_for).draw(case).outside == ("R 3, made for 4 to 8",)
+    assert network(nothing_added, 12.0, made_for).draw(case).outside == ("R 3, made for 4 to 8",)
 
 
 def test_coverage_is_the_share_of_errors_under_their_bound(case):
@@ -135,8 +137,8 @@ def test_the_report_writes_tables_pictures_and_figures_and_says_who_was_not_trai
     def steps(what, count):
         return lambda: taken.append((what, count))
 
-    learned = [without_weights("unet"), without_weights("varnet"), network(nothing_added, 0.05)]
-    learned.append(network(nothing_added, 0.05, withheld=0.1))
+    learned = [without_weights("unet"), without_weights("varnet"), network(nothing_added, 12.0)]
+    learned.append(network(nothing_added, 12.0, withheld=0.1))
     document = write_report(tmp_path, Plan(tmp_path, accelerations=(4,)), learned, {"model": "none"}, steps)
     assert [count for _, count in taken] == [2] * 4
     assert json.loads((tmp_path / "report.json").read_text())["about"]["not trained"] == ["unet", "varnet"]

@@ -68,6 +68,7 @@ def test_setups_do_not_depend_on_the_number_of_workers():
         for a, b in zip(one, other, strict=True):
             assert torch.equal(a.normal, b.normal)
             assert torch.equal(a.inverse, b.inverse)
+            assert torch.equal(a.scan, b.scan)
 
 
 @pytest.mark.parametrize("supervision", ["ssdu", "noise2noise"])
@@ -112,7 +113,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 def test_shipped_recipes_can_be_read_and_changed():
     for path in RECIPES.glob("*.toml"):
         assert read_recipe(path, steps=7).steps == 7
-    assert read_recipe(RECIPES / "default.toml").setups().regularisation == 0.1
+    assert read_recipe(RECIPES / "default.toml").setups().strength == 12.0
 
 
 @pytest.mark.parametrize(
@@ -135,9 +136,9 @@ def test_a_recipe_that_is_not_there_names_those_that_are(tmp_path):
         read_recipe(tmp_path / "none.toml")
 
 
-def test_the_inverse_is_made_with_the_lambda_of_the_network():
+def test_the_inverse_is_made_with_the_strength_of_the_network():
     assert isinstance(small().setups(), DataRecipe)
-    assert small(shape=SMALL | {"regularisation": 0.7}).setups().regularisation == 0.7
+    assert small(shape=SMALL | {"strength": 0.7}).setups().strength == 0.7
 
 
 def test_it_can_begin_with_the_weights_of_another(tmp_path):

@@ -35,7 +35,8 @@ def scans(count=2, y=32, x=16):
         matrices = np.repeat(np.eye(y, dtype=np.complex64)[None], x, 0) * 0.9
         inverse = np.concatenate([matrices.real, matrices.imag], 1)
         normal = target + random.normal(0, 0.05, target.shape).astype(np.float32)
-        yield SimpleNamespace(normal=normal, inverse=inverse, target=target, inside=np.ones((y, x), np.float32))
+        scan, inside = np.array([0.3, 0.25], np.float32), np.ones((y, x), np.float32)
+        yield SimpleNamespace(normal=normal, inverse=inverse, scan=scan, target=target, inside=inside)
 
 
 def backend(change, precision="single"):

@@ -6,9 +6,10 @@ import numpy as np
 
 from engines.linear.calibration import Calibration, learn
 from engines.unrolled.problem import apply_inverse, as_planes
+from engines.unrolled.strength import level_of
 from tests.engines.coils import head, hybrid_space, noise_like, unit_maps
 
-LINES, COILS, SNR, LAMBDA, CALIBRATION = 96, 8, 30, 0.1, 24
+LINES, COILS, SNR, STRENGTH, CALIBRATION = 96, 8, 30, 12.0, 24
 
 
 class Scene(NamedTuple):
@@ -50,6 +51,11 @@ def make_scene(acquired, image=None, coils=None):
     return Scene(frame, acquired, calibration, (calibration.maps.conj() * images).sum(0) * calibration.inside)
 
 
+def strength_of(calibration, regularisation):
+    """What makes a certain lambda of these calibration lines, between the ends of it."""
+    return regularisation**0.5 * level_of(calibration.lines, calibration.inside)
+
+
 def says(prepared, pixels):
     """A network that gives an image (y, x), whatever the lines are."""
     planes = as_planes(prepared.box, np.ascontiguousarray(pixels[prepared.box.rows, prepared.box.columns]))
@@ -60,14 +66,15 @@ def shrinking(cascades=2, factor=0.8):
     """A network whose CNN makes its input smaller: (the whole graph, its cascades)."""
 
     def whole(tensors):
-        normal, inverse = tensors["normal"][0], tensors["inverse"]
+        normal, inverse, scan = tensors["normal"][0], tensors["inverse"], tensors["scan"]
         planes = apply_inverse(inverse, normal)
         for _ in range(cascades):
-            planes = apply_inverse(inverse, normal + np.float32(LAMBDA * factor) * planes)
+            planes = apply_inverse(inverse, normal + scan[0] ** 2 * np.float32(factor) * planes)
         return {"image": planes[None], "error": np.abs(planes[None, :1])}
 
     def part(tensors):
         assert tensors["hidden"].shape[1] == 3
+        assert tensors["scan"].shape == (2,)
         rho = tensors["rho"]
         return {"denoised": np.float32(factor) * rho, "hidden_out": tensors["hidden"] + 1, "error": np.abs(rho[:, :1])}
 

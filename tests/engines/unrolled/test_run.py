@@ -7,9 +7,10 @@ import pytest
 
 from engines.errors import EngineError
 from engines.unrolled.run import Cascades, close_support, draw, expected_lines, make_ready, prepare
+from engines.unrolled.strength import scan_of
 from engines.unrolled.trust import withheld_lines
 from tests.engines.coils import nrmse
-from tests.engines.unrolled.scene import LAMBDA, LINES, SNR, every, make_scene, says, shrinking, subject
+from tests.engines.unrolled.scene import LINES, SNR, STRENGTH, every, make_scene, says, shrinking, strength_of, subject
 
 EMBEDDED, GRID = every(4), every(4, calibration=0)
 
@@ -18,7 +19,7 @@ EMBEDDED, GRID = every(4), every(4, calibration=0)
 def test_bridging_by_iteration_gives_the_image_that_the_inverse_gives(mask, consistency):
     scene = make_scene(mask)
     whole, parts = shrinking()
-    prepared = prepare(scene.calibration, mask, LAMBDA)
+    prepared = prepare(scene.calibration, mask, strength_of(scene.calibration, 0.1))
     bridged = draw(whole, Cascades(parts, 3), prepared, scene.frame)
     make_ready(prepared)
     exact = draw(whole, None, prepared, scene.frame)
@@ -27,16 +28,37 @@ def test_bridging_by_iteration_gives_the_image_that_the_inverse_gives(mask, cons
     assert bridged.trust is exact.trust is None
 
 
+def test_a_network_is_told_the_same_of_a_scan_whether_its_inverse_was_ready_or_not():
+    scene = make_scene(EMBEDDED)
+    whole, parts = shrinking()
+    told = []
+
+    def noted(graph):
+        def asked(tensors):
+            told.append(tensors["scan"])
+            return graph(tensors)
+
+        return asked
+
+    prepared = prepare(scene.calibration, EMBEDDED, STRENGTH, 0.03)
+    draw(noted(whole), Cascades([noted(part) for part in parts], 3), prepared, scene.frame)
+    make_ready(prepared)
+    draw(noted(whole), None, prepared, scene.frame)
+    assert len(told) == len(parts) + 1
+    for scan in told:
+        assert np.array_equal(scan, scan_of(prepared.box))
+
+
 def test_withheld_lines_leave_holes_in_a_grid_so_columns_take_the_place_of_blocks():
     scene = make_scene(GRID)
-    prepared = prepare(scene.calibration, GRID, LAMBDA, 0.03)
+    prepared = prepare(scene.calibration, GRID, STRENGTH, 0.03)
     make_ready(prepared)
     assert draw(shrinking()[0], None, prepared, scene.frame).consistency == "columns"
 
 
 def test_the_image_does_not_depend_on_the_lines_that_are_withheld():
     scene = make_scene(EMBEDDED)
-    prepared = prepare(scene.calibration, EMBEDDED, LAMBDA, 0.03)
+    prepared = prepare(scene.calibration, EMBEDDED, STRENGTH, 0.03)
     make_ready(prepared)
     other = scene.frame.copy()
     other[:, prepared.withheld] *= -3
@@ -47,7 +69,7 @@ def test_the_image_does_not_depend_on_the_lines_that_are_withheld():
 
 def test_averages_are_seen_by_the_network_in_units_of_their_noise_and_come_back_in_the_frames():
     scene = make_scene(EMBEDDED)
-    prepared = prepare(scene.calibration, EMBEDDED, LAMBDA, 0.03)
+    prepared = prepare(scene.calibration, EMBEDDED, STRENGTH, 0.03)
     make_ready(prepared)
     once = draw(shrinking()[0], None, prepared, scene.frame)
     four = draw(shrinking()[0], None, prepared, scene.frame / 2, averages=4)
@@ -58,7 +80,7 @@ def test_averages_are_seen_by_the_network_in_units_of_their_noise_and_come_back_
 
 def test_the_error_map_is_zero_where_there_is_no_object():
     scene = make_scene(EMBEDDED)
-    prepared = prepare(scene.calibration, EMBEDDED, LAMBDA)
+    prepared = prepare(scene.calibration, EMBEDDED, STRENGTH)
     make_ready(prepared)
     made = draw(says(prepared, scene.target), None, prepared, scene.frame)
     assert np.array_equal(made.error > 0, close_support(scene.calibration))
@@ -69,7 +91,7 @@ def test_the_error_map_is_zero_where_there_is_no_object():
 @pytest.mark.parametrize("spoilt", ["image", "error"])
 def test_an_image_with_nan_is_refused(spoilt):
     scene = make_scene(EMBEDDED)
-    prepared = prepare(scene.calibration, EMBEDDED, LAMBDA)
+    prepared = prepare(scene.calibration, EMBEDDED, STRENGTH)
     make_ready(prepared)
     out = says(prepared, scene.target)({})
     out[spoilt][0, 0, 5, 5] = np.nan
@@ -80,7 +102,7 @@ def test_an_image_with_nan_is_refused(spoilt):
 def test_without_inverse_and_without_cascades_the_network_says_that_it_cannot():
     scene = make_scene(EMBEDDED)
     with pytest.raises(EngineError, match="cascades"):
-        draw(shrinking()[0], None, prepare(scene.calibration, EMBEDDED, LAMBDA), scene.frame)
+        draw(shrinking()[0], None, prepare(scene.calibration, EMBEDDED, STRENGTH), scene.frame)
 
 
 @pytest.mark.parametrize("mask", [EMBEDDED, GRID])

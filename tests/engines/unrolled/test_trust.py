@@ -8,18 +8,20 @@ import pytest
 
 from engines.linear.errors import LinearError
 from engines.unrolled.run import draw, make_ready, prepare
+from engines.unrolled.strength import ENDS
 from engines.unrolled.trust import COMPANION, judge, predicted_lines, smooth_difference, withheld_lines
 from tests.engines.coils import dft, head, noise_like, unit_maps
 from tests.engines.unrolled.scene import (
     COILS,
-    LAMBDA,
     LINES,
     SNR,
+    STRENGTH,
     every,
     make_scene,
     sampled,
     says,
     shrinking,
+    strength_of,
     subject,
 )
 
@@ -27,7 +29,7 @@ MASK = every(4)
 
 
 def ready(scene, calibration=None):
-    prepared = prepare(calibration or scene.calibration, MASK, LAMBDA, 0.04)
+    prepared = prepare(calibration or scene.calibration, MASK, STRENGTH, 0.04)
     make_ready(prepared)
     return prepared
 
@@ -48,11 +50,11 @@ def test_the_best_image_is_predicted_to_the_noise_and_the_linear_one_is_not():
 def test_the_companion_is_the_linear_image_of_the_same_lines():
     """What the matrices predict is what an image solved without the withheld lines predicts."""
     scene = make_scene(MASK)
-    with_its_lambda = prepare(scene.calibration, MASK, COMPANION, 0.04)
+    with_its_lambda = prepare(scene.calibration, MASK, strength_of(scene.calibration, COMPANION), 0.04)
     make_ready(with_its_lambda)
     linear = draw(shrinking(cascades=0)[0], None, with_its_lambda, scene.frame)
     assert linear.trust.error == pytest.approx(trust(scene, scene.target).linear, rel=1e-2)
-    without_matrices = prepare(scene.calibration, MASK, LAMBDA, 0.04)
+    without_matrices = prepare(scene.calibration, MASK, STRENGTH, 0.04)
     make_ready(without_matrices, series=False)
     assert without_matrices.predictor is None
     assert trust(scene, scene.target, without_matrices).linear == pytest.approx(linear.trust.error, rel=2e-2)
@@ -146,7 +148,7 @@ def test_motion_out_of_the_columns_that_the_network_sees_is_refused():
 
 def test_shadows_are_seen_against_the_linear_image_where_withheld_lines_see_little():
     scene = make_scene(MASK)
-    prepared = prepare(scene.calibration, MASK, 0.001)
+    prepared = prepare(scene.calibration, MASK, strength_of(scene.calibration, ENDS[0]))
     make_ready(prepared)
     linear = draw(shrinking(cascades=0)[0], None, prepared, scene.frame).pixels
     y = np.arange(LINES)[:, None]
@@ -158,7 +160,7 @@ def test_shadows_are_seen_against_the_linear_image_where_withheld_lines_see_litt
 
 def excess_of_shadows(scene, nearest):
     """What smooth shadows, a quarter of the matrix wide, add to the energy of the error."""
-    prepared = prepare(scene.calibration, MASK, LAMBDA, 0.04, nearest)
+    prepared = prepare(scene.calibration, MASK, STRENGTH, 0.04, nearest)
     make_ready(prepared)
     y, x = np.mgrid[:LINES, :LINES]
     shadows = 1 + 0.3 * np.cos(2 * np.pi * 4 * y / LINES) * np.cos(2 * np.pi * x / LINES)

@@ -25,7 +25,7 @@ def solved(setup, frame=0):
 def test_the_same_arguments_make_the_same_arrays():
     for index in range(4):
         first, again = make_setup(None, SMALL, 3, index), make_setup(None, SMALL, 3, index)
-        for name in ("inverse", "normal", "target", "inside"):
+        for name in ("inverse", "scan", "normal", "target", "inside"):
             assert np.array_equal(getattr(first, name), getattr(again, name)), name
         assert first.facts == again.facts
         other = make_setup(None, SMALL, 4, index)
@@ -41,7 +41,7 @@ def test_shapes_fit_and_nothing_lies_outside():
         assert (frames, rows % 8, columns % 8, double) == (2, 0, 0, 2 * alias)
         assert groups * alias == rows * columns
         assert setup.inside.shape == (rows, columns)
-        for array in (setup.inverse, setup.normal, setup.target, setup.inside):
+        for array in (setup.inverse, setup.scan, setup.normal, setup.target, setup.inside):
             assert array.dtype == np.float32
             assert np.isfinite(array).all()
         assert not setup.target[:, :, setup.inside == 0].any()
@@ -53,13 +53,33 @@ def test_shapes_fit_and_nothing_lies_outside():
 def test_without_noise_and_with_all_lines_the_linear_solution_is_the_target():
     for index in range(3):
         setup = make_setup(None, CLEAN, 1, index)
-        image = solved(setup) * (1 + CLEAN.regularisation)
+        image = solved(setup) * (1 + setup.scan[0] ** 2)
         np.testing.assert_allclose(image, setup.target[0], atol=2e-4 * np.abs(setup.target).max())
+
+
+def test_a_setup_tells_lambda_and_the_share_of_its_lines():
+    for index in range(4):
+        setup = make_setup(None, SMALL, 6, index)
+        assert setup.scan[0] ** 2 == pytest.approx(setup.facts["regularisation"], abs=1e-4)
+        assert setup.scan[1] == pytest.approx(setup.acquired.mean())
+
+
+def test_scans_twice_as_bright_have_a_quarter_of_the_lambda():
+    for index in range(3):
+        once, twice = (make_setup(None, replace(SMALL, snr=(snr, snr)), 2, index).scan[0] for snr in (30, 60))
+        assert twice == pytest.approx(once / 2, rel=0.03)
+
+
+def test_images_of_one_scan_differ_in_snr_no_more_than_asked():
+    wide = replace(SMALL, frames=4, snr=(50, 500), brighter=1.2)
+    for index in range(4):
+        snrs = [float(snr) for snr in make_setup(None, wide, 1, index).facts["snr"].split()]
+        assert 1 < max(snrs) / min(snrs) < 1.2**2 * 1.02
 
 
 def test_the_noise_of_all_lines_has_sigma_one():
     setup = make_setup(None, replace(CLEAN, snr=(50, 50)), 1, 0)
-    error = (solved(setup) * (1 + CLEAN.regularisation) - setup.target[0])[:, setup.inside > 0]
+    error = (solved(setup) * (1 + setup.scan[0] ** 2) - setup.target[0])[:, setup.inside > 0]
     assert np.mean((error**2).sum(0)) == pytest.approx(1, rel=0.1)
 
 

@@ -118,6 +118,6 @@ def test_lines_for_the_loss_are_none_of_those_for_consistency():
 
 
 def test_recipes_that_make_no_sense():
-    for wrong in ({"frames": 0}, {"regularisation": 0.0}, {"heads": 0.8, "phantoms": 0.5}, {"strip": (60, 96)}):
+    for wrong in ({"frames": 0}, {"strength": 0.0}, {"heads": 0.8, "phantoms": 0.5}, {"strip": (60, 96)}):
         with pytest.raises(DataError, match="recipe: got"):
             Recipe(**wrong)
