@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -30,6 +30,8 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The same on th
 Out = Annotated[Path, typer.Option(help="Folder for images, flags, timeline and page.")]
 Bus = Annotated[str | None, typer.Option(help="Bus address of that plugin, to collect its flags.")]
 Coils = Annotated[int, typer.Option(min=4, max=64, help="Receive loops around the head.")]
+
+FAULT: Final = "What goes wrong, NAME@PLACE:STRENGTH,key=value; may be repeated; see `scanside-sim faults`."
 
 
 def _here(port: int | None) -> str:
@@ -60,7 +62,7 @@ def exam(
 
 @app.command()
 def scan(  # noqa: PLR0913, PLR0917 - a command line has many options
-    protocol: Annotated[str, typer.Argument(help="Scan protocol with a [simulate] table, by name or file.")],
+    protocol: Annotated[str, typer.Argument(help=r"Scan protocol with a \[simulate] table, by name or file.")],
     connect: Connect = "127.0.0.1:9002",
     port: Port = None,
     bus: Bus = None,
@@ -68,16 +70,16 @@ def scan(  # noqa: PLR0913, PLR0917 - a command line has many options
     patient: Annotated[str, typer.Option(help="mni, phantom, or a NIfTI file.")] = "phantom",
     coils: Coils = 16,
     virtual_time: Annotated[bool, typer.Option(help="Do not wait for the sequence's own times.")] = False,  # noqa: FBT002
-    fault: Annotated[str | None, typer.Option(help="Something that goes wrong; see `scanside-sim faults`.")] = None,
-    at: Annotated[int, typer.Option(min=0, help="Where it goes wrong: number of the readout, or of the byte.")] = 40,
+    fault: Annotated[list[str] | None, typer.Option(help=FAULT)] = None,
+    at: Annotated[int | None, typer.Option(min=0, help="Place of faults that name none: number of a readout.")] = None,
 ) -> None:
     """Play one scan protocol to a plugin.
 
-    Example: scanside-sim scan brain_gre_r4 --patient mni --fault lose_line --at 20
+    Example: scanside-sim scan brain_gre_r4 --patient mni --fault motion@50%:3mm --fault spike@120:10,coil=3
     """
     from hw_sim.commands import Wanted, scan_command
 
-    wanted = Wanted(_here(port) or connect, bus, out, patient, coils, virtual_time, fault, at)
+    wanted = Wanted(_here(port) or connect, bus, out, patient, coils, virtual_time, tuple(fault or ()), at)
     _run(lambda: scan_command(protocol, wanted))
 
 
@@ -114,7 +116,7 @@ def console(
 
 @app.command()
 def faults() -> None:
-    """List what can be made to go wrong with `scan --fault NAME --at N`."""
+    """List what can be made to go wrong with `scan --fault`, where, how strongly, with which details."""
     from hw_sim.commands import faults_command
 
     faults_command()

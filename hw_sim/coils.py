@@ -10,7 +10,7 @@ from scipy.interpolate import make_interp_spline
 from hw_sim.errors import SimulationError
 from hw_sim.planes import Plane, points
 
-__all__ = ["Array", "head_array"]
+__all__ = ["ELECTRONICS", "Array", "head_array"]
 
 SEGMENTS: Final = 40  # straight pieces of a loop
 LATTICE: Final = 36  # sensitivities are computed on 36 x 36 points of a slice and interpolated

@@ -16,7 +16,7 @@ from hw_sim.coils import head_array
 from hw_sim.console import keep
 from hw_sim.errors import SimulationError
 from hw_sim.exam import Sending, load_exam, patient_of, run_exam, run_scan, sequence_of
-from hw_sim.faults import FAULTS, find_fault
+from hw_sim.faults import FAULTS, Fault, ask, stage
 from hw_sim.link import Session, play
 from hw_sim.paperwork import Order
 from hw_sim.plugin import Address, started
@@ -42,8 +42,8 @@ class Wanted:
     patient: str = "phantom"
     coils: int = 16
     virtual_time: bool = False
-    fault: str | None = None
-    at: int = 0
+    faults: tuple[str, ...] = ()
+    at: int | None = None
 
 
 class _Bars(ExitStack):
@@ -117,19 +117,19 @@ def exam_command(name: str, connect: str | None, bus: str | None, out: Path, *, 
 def scan_command(name: str, wanted: Wanted) -> int:
     """Play one scan; returns the exit code."""
     protocol, simulate = sequence_of(name)
-    fault = find_fault(wanted.fault) if wanted.fault else None
-    sending = Sending(_address(wanted.connect, wanted.bus), wanted.virtual_time, fault, wanted.at)
+    faults = [ask(text, wanted.at) for text in wanted.faults]
+    sending = Sending(_address(wanted.connect, wanted.bus), wanted.virtual_time)
     with threadpool_limits(1), _Bars() as bars:
         scanner = Scanner(patient_of(wanted.patient), head_array(wanted.coils))
-        played = scanner.prepare(simulate, Order(protocol.name))
-        result, truths = run_scan(played, protocol.name, sending, bars.watch)
-    for truth in truths:
+        staged = stage(scanner, simulate, Order(protocol.name), faults)
+        result = run_scan(staged, protocol.name, sending, bars.watch)
+    for truth in staged.truths:
         SCREEN.print(f"truth: {truth}", markup=False)
-    return _finish(Shown(protocol.name, protocol.title, result, simulate), wanted)
+    return _finish(Shown(protocol.name, protocol.title, result, simulate, staged.truths), wanted)
 
 
 def _finish(shown: Shown, wanted: Wanted) -> int:
-    keep(shown.result, wanted.out)
+    keep(shown.result, wanted.out, shown.truths)
     text = page(shown.title, [shown], {"plugin": wanted.connect})
     (wanted.out / "index.html").write_text(text, encoding="utf-8")
     return _verdict([shown], wanted.out / "index.html")
@@ -168,9 +168,27 @@ def console_command(bus: str, seconds: float | None) -> int:
 
 def faults_command() -> None:
     """Print the table of faults."""
-    table = Table(title="scanside-sim scan PROTOCOL --fault NAME --at N", title_justify="left")
-    for column in ("name", "what goes wrong", "N counts"):
-        table.add_column(column)
+    title = "scanside-sim scan PROTOCOL --fault NAME@PLACE:STRENGTH,key=value"
+    table = Table(title=title, title_justify="left")
+    for column in ("name", "what goes wrong", "place", "strength", "keys"):
+        table.add_column(column, no_wrap=column in {"name", "place", "strength"})
     for fault in FAULTS.values():
-        table.add_row(fault.name, fault.what, fault.counts)
+        strength = f"{fault.strength:g} {fault.unit}" if fault.unit else "-"
+        keys = (f"{name}={key.default:g}{key.unit}" for name, key in fault.keys.items())
+        table.add_row(fault.name, fault.what, _place(fault), strength, ", ".join(keys))
     SCREEN.print(table)
+    meaning = {name: key.what for fault in reversed(FAULTS.values()) for name, key in fault.keys.items()}
+    SCREEN.print("Keys: " + "; ".join(f"{name}: {what}" for name, what in meaning.items()), highlight=False)
+    SCREEN.print(
+        "Place, strength and keys are those that hold if none is given. A place is the number of an imaging readout "
+        "(120), a time (1.5s), or a share of the scan (50%). σ is the standard deviation of a coil's noise.\n"
+        "Example: --fault spike@120:10,coil=3 --fault motion@50%:3mm,turn=2deg",
+        highlight=False,
+    )
+
+
+def _place(fault: Fault) -> str:
+    """Where it happens if no place is given."""
+    if fault.cut:
+        return f"{fault.place} {'readouts' if fault.name == 'vanish' else 'bytes'}"
+    return fault.place or ("from 0s" if fault.placed else "-")

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from hw_sim.collect import Result, timeline
+from hw_sim.faults import Truth
 from hw_sim.montage import montage
 from protocols.encode import encode
 from protocols.events import Flag, Severity
@@ -72,14 +73,19 @@ def _write_timeline(path: Path, result: Result) -> None:
             table.writerow([*row.key, f"{row.sent_s:.6f}", received, late])
 
 
-def keep(result: Result, folder: Path) -> None:
-    """Write all that a scan brought: montage.png, images.h5, flags.json, timeline.csv, messages.txt."""
+def keep(result: Result, folder: Path, truths: Sequence[Truth] = ()) -> None:
+    """Write all that a scan brought: montage.png, images.h5, flags.json, timeline.csv, messages.txt.
+
+    What was made to go wrong stands in truth.json, a list that is empty for a scan without faults.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     images = [arrived.image for arrived in result.images]
     if images:
         (folder / "montage.png").write_bytes(montage(images))
         write_images(folder / "images.h5", images)
     write_flags(folder / "flags.json", result.flags)
+    told = json.dumps([truth.as_json() for truth in truths], indent=2, ensure_ascii=False)
+    (folder / "truth.json").write_text(told + "\n", encoding="utf-8")
     _write_timeline(folder / "timeline.csv", result)
     (folder / "messages.txt").write_text("".join(f"{line}\n" for line in [*result.texts, *result.errors]), "utf-8")
 

@@ -35,17 +35,31 @@ HOME: Final = Table(0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Where the patient is: turned by a rotation vector about the isocentre, then shifted; LPS."""
+    """Where the patient is: turned by a rotation vector about the isocentre, then shifted; LPS.
+
+    `table_mm` is how far a table that slipped has carried the patient and the coils towards the head.
+    """
 
     shift_mm: Vector = (0.0, 0.0, 0.0)
     turn_deg: Vector = (0.0, 0.0, 0.0)
+    table_mm: float = 0.0
 
     def to_patient(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Take points (..., 3) from the scanner's frame to that of the patient at rest."""
+        """Take points (..., 3) from the frame of the table to that of the patient at rest."""
         if self == AT_REST:
             return points_mm
-        turn = Rotation.from_rotvec(self.turn_deg, degrees=True).as_matrix()
-        return (points_mm - np.array(self.shift_mm)) @ turn
+        return (points_mm - np.array(self.shift_mm)) @ self._turn().as_matrix()
+
+    def then(self, by: "Pose") -> "Pose":
+        """Where the patient is after another movement from here."""
+        if self == AT_REST:
+            return by
+        turn = by._turn() * self._turn()
+        shift_mm = by._turn().apply(self.shift_mm) + np.array(by.shift_mm)
+        return Pose(_vector(shift_mm), _vector(turn.as_rotvec(degrees=True)), self.table_mm + by.table_mm)
+
+    def _turn(self) -> Rotation:
+        return Rotation.from_rotvec(self.turn_deg, degrees=True)
 
 
 AT_REST: Final = Pose()
@@ -74,6 +88,11 @@ class Motion:
 
 
 STILL: Final = Motion()
+
+
+def _vector(values: NDArray[np.float64]) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
 
 
 def _between(a: Vector, b: Vector, done: float) -> Vector:

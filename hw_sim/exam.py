@@ -14,7 +14,7 @@ from hw_sim.coils import head_array
 from hw_sim.collect import Result
 from hw_sim.console import keep, latency_plot, write_flags
 from hw_sim.errors import SimulationError
-from hw_sim.faults import Fault, Truth
+from hw_sim.faults import Staged, ask, stage
 from hw_sim.head import load_nifti, mni_head
 from hw_sim.link import Session, play
 from hw_sim.pacing import ahead, at_once, every
@@ -22,11 +22,11 @@ from hw_sim.paperwork import Order
 from hw_sim.phantom import ASYMMETRIC
 from hw_sim.plugin import Address
 from hw_sim.report import Shown, page
-from hw_sim.scanner import Played, Scanner
+from hw_sim.scanner import Scanner
 from hw_sim.signal import Patient
 from protocols import scan_protocol
 from protocols.header import write_header
-from protocols.messages import Message, Readouts
+from protocols.messages import Readouts
 from protocols.scan_protocol import ScanProtocol
 from protocols.simulate import Simulate
 
@@ -62,6 +62,9 @@ class Step(_Table):
     """One scan of the exam."""
 
     protocol: str
+    faults: Annotated[
+        tuple[str, ...], Field(description="what goes wrong, as `scanside-sim faults` lists it: motion@50%:3")
+    ] = ()
 
 
 class Exam(_Table):
@@ -79,8 +82,6 @@ class Sending:
 
     address: Address
     virtual_time: bool = False
-    fault: Fault | None = None
-    fault_at: int = 0
 
 
 def exam_names() -> tuple[str, ...]:
@@ -130,36 +131,31 @@ def _watched(messages: Iterable[T], name: str, of: int, watch: Watch) -> Iterato
         watch(name, done, of)
 
 
-def run_scan(played: Played, config: str, sending: Sending, watch: Watch) -> tuple[Result, list[Truth]]:
-    """Play one prepared scan to the plugin and collect what comes back, with the truth of the fault, if any."""
-    truths: list[Truth] = []
-    fault = sending.fault
+def run_scan(staged: Staged, config: str, sending: Sending, watch: Watch) -> Result:
+    """Play one prepared scan with its faults to the plugin and collect what comes back."""
+    played = staged.played
     name, count = played.scan.protocol_name, len(played.plan)
-    stream: Iterator[Message] = _watched(played.readouts(), f"{name}, prepare", count, watch)
-    if fault and fault.node:
-        stream = fault.node(sending.fault_at, truths)(stream)
-    stream = ahead(stream)
+    stream = ahead(_watched(staged.stream(), f"{name}, prepare", count, watch))
     timed = at_once(stream) if sending.virtual_time else every(stream, played.tr_ms)
     clock: Clock = VirtualClock() if sending.virtual_time else WallClock()
     where = sending.address
     session = Session(where.host, where.port, config, where.bus)
-    cut = fault.cut(sending.fault_at) if fault and fault.cut else None
-    result = play(session, write_header(played.scan), _watched(timed, name, count, watch), clock, cut)
-    return result, truths
+    return play(session, write_header(played.scan), _watched(timed, name, count, watch), clock, staged.cut)
 
 
 def run_exam(exam: Exam, sending: Sending, out: Path, watch: Watch) -> list[Shown]:
     """Play all scans of an exam one after another; leaves images, flags, plots and the page in `out`."""
+    faults = [tuple(map(ask, step.faults)) for step in exam.scans]
     watch("patient", 0, 1)
     scanner = Scanner(patient_of(exam.patient.body), head_array(exam.array.coils))
     watch("patient", 1, 1)
     shown = []
-    for number, step in enumerate(exam.scans, 1):
+    for number, (step, wrong) in enumerate(zip(exam.scans, faults, strict=True), 1):
         protocol, simulate = sequence_of(step.protocol)
-        played = scanner.prepare(simulate, Order(protocol.name, number, exam.patient.position))
-        result, _ = run_scan(played, protocol.name, sending, watch)
-        keep(result, out / f"{number}_{protocol.name}")
-        shown.append(Shown(protocol.name, protocol.title, result, simulate))
+        staged = stage(scanner, simulate, Order(protocol.name, number, exam.patient.position), wrong)
+        result = run_scan(staged, protocol.name, sending, watch)
+        keep(result, out / f"{number}_{protocol.name}", staged.truths)
+        shown.append(Shown(protocol.name, protocol.title, result, simulate, staged.truths))
     write_exam(exam, shown, out)
     return shown
 

@@ -25,8 +25,17 @@ class Frontend:
         raw = np.asarray(signal)
         if self.noise_std:
             raw = signal + self.noise(signal.shape, chance)
-        parts = np.ascontiguousarray(raw * np.float32(self.gain)).view(np.float32)
+        return self.digitise(raw * np.float32(self.gain))
+
+    def digitise(self, raw: NDArray[np.complex64]) -> NDArray[np.complex64]:
+        """Raw numbers as far as the range of the ADC goes."""
+        parts = np.ascontiguousarray(raw).view(np.float32)
         return np.clip(parts, -self.full_scale, self.full_scale).view(np.complex64)
+
+    @property
+    def sigma(self) -> NDArray[np.float64]:
+        """Standard deviation (coil,) of the noise of one complex raw number."""
+        return self.gain * self.noise_std * np.sqrt(np.diag(self.covariance).real)
 
     def noise(self, shape: tuple[int, ...], chance: np.random.Generator) -> NDArray[np.complex64]:
         """Noise (readout, coil, sample) with the covariance of the array."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from hw_sim.collect import Result, timeline
 from hw_sim.console import Latency, latency, latency_plot
+from hw_sim.faults import Truth
 from hw_sim.montage import montage
 from protocols.simulate import Simulate
 
@@ -24,6 +25,7 @@ class Shown:
     title: str
     result: Result
     simulate: Simulate | None = None
+    truths: tuple[Truth, ...] = ()
 
     @property
     def latency(self) -> Latency | None:

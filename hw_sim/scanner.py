@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -45,10 +45,12 @@ class Scanner:
         labels = self.coils.labels
         weight = contrast(simulate, len(where))
         source = _Source(self, simulate, where, lines, weight)
+        times_ns = np.arange(len(what)) * round(simulate.tr_ms * 1e6) // POSE_EVERY_NS * POSE_EVERY_NS
         return Played(
             scan=scan_of(simulate, lines, len(where), labels, order),
             plan=what,
             headers=headers(what, simulate, where, len(labels), first_line(lines), order),
+            poses=tuple(self.motion.at(int(time_ns)) for time_ns in times_ns),
             tr_ms=simulate.tr_ms,
             frontend=source.frontend(),
             source=source,
@@ -62,6 +64,7 @@ class Played:
     scan: Scan
     plan: NDArray[np.void]  # (readout,) of sequencer.PLAN
     headers: NDArray[np.void]  # (readout,) of mrd.ACQUISITION
+    poses: tuple[Pose, ...]  # (readout,) where the patient is
     tr_ms: float
     frontend: Frontend
     source: "_Source"
@@ -70,8 +73,9 @@ class Played:
         """Yield the readouts in true order, in blocks of at most BLOCK."""
         chance = np.random.default_rng(self.source.scanner.seed)
         for begin in range(0, len(self.plan), BLOCK):
-            heads = self.headers[begin : begin + BLOCK]
-            signal = self.source.signal(self.plan[begin : begin + BLOCK], begin)
+            block = slice(begin, begin + BLOCK)
+            heads = self.headers[block]
+            signal = self.source.signal(self.plan[block], self.poses[block])
             samples = self.frontend.receive(signal, chance)
             yield Readouts(heads, np.zeros((len(heads), samples.shape[2], 0), np.float32), samples)
 
@@ -94,7 +98,8 @@ class _Source:
     def _rows(self, number: int, pose: Pose) -> NDArray[np.complex64]:
         """Acquired rows (row, coil, sample) of one slice with the patient in a pose."""
         if (number, pose) not in self.kept:
-            plane = self.planes[number]
+            x, y, z = self.planes[number].centre_mm
+            plane = replace(self.planes[number], centre_mm=(x, y, z - pose.table_mm))
             viewed = slice_image(self.scanner.patient, plane, self.simulate, self.weight, pose)
             kspace = slice_kspace(viewed, plane, self.scanner.coils, self.simulate)
             rows = kspace[:, self.lines.imaging, self._first_sample() :].swapaxes(0, 1)
@@ -103,15 +108,13 @@ class _Source:
                 self.kept.popitem(last=False)
         return self.kept[number, pose]
 
-    def signal(self, wanted: NDArray[np.void], begin: int) -> NDArray[np.complex64]:
-        """Noise-free samples (readout, coil, sample) of consecutive readouts, `begin` being the number of the first."""
+    def signal(self, wanted: NDArray[np.void], poses: tuple[Pose, ...]) -> NDArray[np.complex64]:
+        """Noise-free samples (readout, coil, sample) of readouts of the plan, each with its pose."""
         samples = self.simulate.matrix[0] * self.simulate.oversampling - self._first_sample()
         signal = np.zeros((len(wanted), len(self.scanner.coils.gains), samples), np.complex64)
         row_of = partial(np.searchsorted, self.lines.imaging)
-        times_ns = (begin + np.arange(len(wanted))) * round(self.simulate.tr_ms * 1e6)
-        for n, (shot, time_ns) in enumerate(zip(wanted, times_ns, strict=True)):
+        for n, (shot, pose) in enumerate(zip(wanted, poses, strict=True)):
             if shot["kind"] != Kind.NOISE:
-                pose = self.scanner.motion.at(int(time_ns) // POSE_EVERY_NS * POSE_EVERY_NS)
                 signal[n] = self._rows(int(shot["slice"]), pose)[row_of(shot["line"])]
         return signal
 

@@ -7,7 +7,7 @@ from hw_sim.cli import app
 from hw_sim.coils import head_array
 from hw_sim.errors import SimulationError
 from hw_sim.exam import Sending, exam_names, load_exam, run_exam, run_scan, sequence_of
-from hw_sim.faults import FAULTS
+from hw_sim.faults import FAULTS, ask, stage
 from hw_sim.paperwork import Order
 from hw_sim.phantom import ASYMMETRIC
 from hw_sim.plugin import Address, started
@@ -68,11 +68,31 @@ def test_an_exam_leaves_a_page_with_everything_it_brought(peer, tmp_path):
 
 
 def test_a_fault_on_the_wire_reaches_the_peer_and_is_told(peer, simulate):
-    played = Scanner(ASYMMETRIC, head_array(4)).prepare(simulate(), Order("test"))
-    sending = Sending(Address("127.0.0.1", peer.port), virtual_time=True, fault=FAULTS["lose_line"], fault_at=5)
-    result, truths = run_scan(played, "test", sending, nothing)
-    assert result.readouts == len(played.plan) - 1
-    assert truths[0].line == 5
+    staged = stage(Scanner(ASYMMETRIC, head_array(4)), simulate(), Order("test"), [ask("lose_line@5")])
+    result = run_scan(staged, "test", Sending(Address("127.0.0.1", peer.port), virtual_time=True), nothing)
+    assert result.readouts == len(staged.played.plan) - 1
+    assert staged.truths[0].lines == {0: [5]}
+
+
+def test_an_exam_with_faults_keeps_their_truth_beside_its_images_and_on_its_page(peer, tmp_path):
+    path = tmp_path / "exam.toml"
+    scan = 'protocol = "scout"\nfaults = ["dead_coil,coil=1", "lose_line@7"]\n'
+    path.write_text(f'title = "Bad"\n[patient]\nbody = "phantom"\n[array]\ncoils = 4\n[[scans]]\n{scan}')
+    out = tmp_path / "out"
+    (shown,) = run_exam(load_exam(str(path)), Sending(Address("127.0.0.1", peer.port), virtual_time=True), out, nothing)
+    dead, lost = json.loads((out / "1_scout" / "truth.json").read_text())
+    assert (dead["fault"], dead["coils"], dead["strength"], dead["unit"]) == ("dead_coil", [1], 60, "dB")
+    assert lost["lines"] == {"0": [[7, 7]]}
+    assert dead["readouts"] == [[1, shown.result.readouts + 1]]
+    page = (out / "index.html").read_text()
+    assert all(str(truth) in page for truth in shown.truths)
+
+
+def test_a_fault_that_nobody_knows_stops_an_exam_before_it_begins(tmp_path):
+    path = tmp_path / "exam.toml"
+    path.write_text('title = "x"\n[[scans]]\nprotocol = "scout"\nfaults = ["spikes"]\n')
+    with pytest.raises(SimulationError, match="Did you mean 'spike'"):
+        run_exam(load_exam(str(path)), Sending(Address("127.0.0.1", 1)), tmp_path, nothing)
 
 
 def test_the_plugin_is_a_process_that_says_where_it_listens_and_ends_with_the_block(tmp_path):

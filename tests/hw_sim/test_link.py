@@ -13,9 +13,8 @@ from hw_sim.clock import WallClock
 from hw_sim.collect import timeline
 from hw_sim.console import keep, latency
 from hw_sim.errors import LinkError
-from hw_sim.faults import FAULTS, find_fault
 from hw_sim.link import Cut, Session, play
-from hw_sim.pacing import ahead, at_once, every, recorded, singly
+from hw_sim.pacing import ahead, at_once, every, recorded
 from hw_sim.report import Shown, page
 from protocols.errors import Vanished
 from protocols.events import Flag, Severity
@@ -108,32 +107,6 @@ def test_a_cut_in_bytes_counts_from_the_first_byte_of_the_session(peer, prepared
     assert peer.left.wait(5)
     assert peer.kept[0] == Config("test", is_name=True)
     assert isinstance(peer.kept[1], Vanished)
-
-
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.node])
-def test_a_fault_spoils_one_readout_and_tells_which(name, prepared):
-    played = prepared(calibration="separate", calibration_lines=8, slices=2)
-    truths = []
-    spoilt = list(singly(FAULTS[name].node(37, truths)(played.readouts())))
-    (truth,) = truths
-    head = played.headers[played.headers["scan_counter"] == truth.scan_counter][0]
-    assert (truth.slice, truth.line) == (1, 37 - 32)
-    assert head["idx"]["slice"] == 1
-    clean = {int(one.headers["scan_counter"][0]): one.samples for one in singly(played.readouts())}
-    changed = [
-        one
-        for one in spoilt
-        if not np.array_equal(one.samples, clean[int(one.headers["scan_counter"][0])], equal_nan=False)
-    ]
-    counters = [int(one.headers["scan_counter"][0]) for one in spoilt]
-    assert len(changed) == (name in {"nan_samples", "saturate", "spike"})
-    assert counters.count(truth.scan_counter) == {"lose_line": 0, "repeat_line": 2}.get(name, 1)
-    assert set(clean) - set(counters) == ({truth.scan_counter} if name == "lose_line" else set())
-
-
-def test_an_unknown_fault_gets_a_suggestion():
-    with pytest.raises(Exception, match="Did you mean 'lose_line'"):
-        find_fault("loose_line")
 
 
 def test_making_readouts_ahead_changes_nothing(prepared):
