@@ -18,6 +18,7 @@ from trt_build.data.volumes import open_source
 from trt_build.training import checkpoint, curves
 from trt_build.training.batch import Batch, batch_of
 from trt_build.training.networks import network_of
+from trt_build.training.optimiser import Optimiser
 from trt_build.training.recipe import Recipe
 from trt_build.training.step import Gradients, one_thread
 from trt_build.training.stream import Setups, pieces
@@ -64,9 +65,7 @@ class _State:
             self.network.load_state_dict(begun["average"])
             self.earlier = begun["minutes"] + begun.get("earlier", 0.0)
         self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False).eval()
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), 0.0, (0.9, 0.99), weight_decay=recipe.decay, foreach=True
-        )
+        self.optimiser = Optimiser(self.network, recipe.decay)
         self.step, self.minutes, self.commit = 0, 0.0, _commit()
 
     def dump(self) -> dict[str, Any]:
@@ -85,8 +84,6 @@ class _State:
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
-        for group in self.optimiser.param_groups:
-            group["fused"], group["foreach"] = None, True
         self.step, self.minutes, self.earlier = state["step"], state["minutes"], state.get("earlier", 0.0)
 
 
@@ -156,10 +153,8 @@ def _share(recipe: Recipe, state: _State) -> float:
 
 def _update(state: _State, recipe: Recipe, share: float) -> None:
     warm = min(1.0, (state.step + 1) / max(1, recipe.warm_up))
-    for group in state.optimiser.param_groups:
-        group["lr"] = recipe.rate * warm * 0.5 * (1 + math.cos(math.pi * share))
     nn.utils.clip_grad_norm_(state.network.parameters(), 1.0)
-    state.optimiser.step()
+    state.optimiser.step(recipe.rate * warm * 0.5 * (1 + math.cos(math.pi * share)))
     decay = min(recipe.average, (1 + state.step) / (10 + state.step))
     with torch.no_grad():
         torch._foreach_lerp_(list(state.average.parameters()), list(state.network.parameters()), 1 - decay)
