@@ -62,9 +62,9 @@ def draw(context: Context, loan: Loan, job: Job) -> Drawn:
 def _image(loan: Loan, job: Job, frame: Frame, learned: Calibration) -> run.NetworkImage:
     opened, slice_ = job.opened, int(frame.header["idx"]["slice"])
     card = opened.model.card
-    ready = job.preparations.of(slice_, learned, frame.acquired[0], card.strength)
+    ready = job.preparations.of(slice_, learned, frame.acquired[0], card.strength, frame.averages)
     whole, *parts = (partial(loan.run, engine) for engine in (opened.whole, *opened.cascades))
     cascades = run.Cascades(parts, opened.hidden) if parts else None
-    image = run.draw(whole, cascades, ready, frame.hybrid[:, 0], frame.averages)
+    image = run.draw(whole, cascades, ready, frame.hybrid[:, 0])
     job.preparations.used(slice_)
     return image

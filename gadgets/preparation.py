@@ -36,14 +36,22 @@ class Preparations:
         """Begin as soon as the calibration is there, for the lines that the frames should hold; does not wait."""
         calibrated.result.add_done_callback(partial(self._calibrated, calibrated.slice, strength))
 
-    def of(self, slice_: int, calibration: Calibration, acquired: NDArray[np.bool_], strength: float) -> Prepared:
+    def of(
+        self,
+        slice_: int,
+        calibration: Calibration,
+        acquired: NDArray[np.bool_],
+        strength: float,
+        averages: int = 1,
+    ) -> Prepared:
         """What a frame with these lines (line,) can use now; where others follow it, an inverse is made for them."""
         with self._lock:
             known = self._known.get(slice_)
-        if known is not None and known.calibration is calibration and np.array_equal(known.acquired, acquired):
+        same = known is not None and known.calibration is calibration and known.averages == averages
+        if known is not None and same and np.array_equal(known.acquired, acquired):
             return known
-        made = prepare(calibration, acquired, strength, *self._withheld)
-        if self._series and (known is None or known.calibration is not calibration):
+        made = prepare(calibration, acquired, strength, *self._withheld, averages)
+        if self._series and not same:
             self._keep(slice_, made)
         return made
 

@@ -20,7 +20,7 @@ __all__ = ["Infer", "bridge"]
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 Infer: TypeAlias = Callable[[dict[str, NDArray[Any]]], Tensors]
 
-ITERATIONS, TOLERANCE = 20, 5e-4  # with the lambda of networks, 0.1 or so, ten steps do as a rule
+ITERATIONS, TOLERANCE = 40, 5e-4  # of the right-hand side, for lambda 0.1 or more; below it falls with lambda
 
 
 def bridge(
@@ -32,8 +32,9 @@ def bridge(
     problem of the box. Papers: see problem.py.
     """
     given = as_box(box, normal[0])
-    pixels = solve_from(iteration, given, None, ITERATIONS, TOLERANCE)
     regularisation = np.float32(box.columns_problem.regularisation)
+    tolerance = TOLERANCE * min(1.0, 10 * float(regularisation))
+    pixels = solve_from(iteration, given, None, ITERATIONS, tolerance)
     height, width = box.padded
     state: NDArray[Any] = np.zeros((1, hidden, height // 2, width // 2), np.float32)
     scan = scan_of(box)
@@ -43,7 +44,7 @@ def bridge(
         state = out["hidden_out"]
         planes = out["proposed" if "proposed" in out else "denoised"][0]
         denoised = as_box(box, planes * box.inside)
-        pixels = solve_from(iteration, given + regularisation * denoised, pixels, ITERATIONS, TOLERANCE)
+        pixels = solve_from(iteration, given + regularisation * denoised, pixels, ITERATIONS, tolerance)
     image = as_planes(box, pixels)
     if "proposed" in out:
         image = balanced(out["proposed"][0], image, box.inside)

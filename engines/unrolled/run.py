@@ -68,6 +68,7 @@ class Prepared:
     box: NetworkBox  # states the lines that the network uses
     acquired: Mask  # (line,) of the frames it is for, withheld lines among them
     withheld: NDArray[np.intp]  # rows of k-space
+    averages: int  # that the frames are means of
     problem: NetworkProblem | None = None
     predictor: Predictor | None = None
 
@@ -118,18 +119,24 @@ def close_support(calibration: Calibration) -> Mask:
 
 
 def prepare(
-    calibration: Calibration, acquired: Mask, strength: float, share: float = 0.0, nearest: float = NEAREST
+    calibration: Calibration,
+    acquired: Mask,
+    strength: float,
+    share: float = 0.0,
+    nearest: float = NEAREST,
+    averages: int = 1,
 ) -> Prepared:
-    """State the problem of frames with these lines (line,), of which `share` are withheld; about 10 ms.
+    """State the problem of frames with these lines (line,), means of `averages`, of which `share` are withheld; 10 ms.
 
     `strength` is the network's (strength.py), `share` and `nearest` are those of trust.withheld_lines. Lines that are
     withheld leave holes in an equispaced grid: columns take the place of blocks. Raises LinearError where there is no
     object.
     """
     withheld = withheld_lines(acquired, share, nearest) if share else np.zeros_like(acquired)
-    regularisation = regularisation_of(level_of(calibration.lines, calibration.inside), strength)
+    level = level_of(calibration.lines, calibration.inside) * averages**0.5
+    regularisation = regularisation_of(level, strength)
     box = network_box(calibration.maps * close_support(calibration), acquired & ~withheld, regularisation)
-    return Prepared(calibration, box, acquired, np.flatnonzero(withheld))
+    return Prepared(calibration, box, acquired, np.flatnonzero(withheld), averages)
 
 
 def inverse_bytes(prepared: Prepared) -> int:
@@ -155,18 +162,16 @@ def make_ready(
         prepared.predictor = prepare_predictor(prepared.box.columns_problem, prepared.withheld, cancelled)
 
 
-def draw(
-    whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Complex, averages: int = 1
-) -> NetworkImage:
-    """Make the network image of a frame (coil, line, x) in hybrid space, a mean of `averages`.
+def draw(whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Complex) -> NetworkImage:
+    """Make the network image of a frame (coil, line, x) in hybrid space.
 
     Raises EngineError where the engine fails, or gives NaN, or there is neither an inverse nor a network in parts, and
     LinearError where the object has moved out of the columns that the network sees.
     """
     problem = prepared.box.columns_problem
     wanted_shape("network, frame (coil, line, x)", hybrid, len(problem.maps), *problem.shape)
-    scale = np.float32(averages**0.5)
-    _stays(prepared, hybrid, averages)
+    scale = np.float32(prepared.averages**0.5)
+    _stays(prepared, hybrid)
     measured = hybrid[:, prepared.withheld, problem.columns] * scale
     normal = normal_image(prepared.box, hybrid) * scale
     out, consistency = _outputs(whole, cascades, prepared, normal)
@@ -185,12 +190,12 @@ def draw(
     )
 
 
-def _stays(prepared: Prepared, hybrid: Complex, averages: int) -> None:
+def _stays(prepared: Prepared, hybrid: Complex) -> None:
     """Raise LinearError where lines near the centre hold signal beside the box."""
     middle = len(prepared.acquired) // 2
     near = hybrid[:, middle - NEAR : middle + NEAR][:, prepared.acquired[middle - NEAR : middle + NEAR]]
     noise = near.shape[0] * near.shape[1]  # energy of sigma = 1 in a column
-    energy = averages * (near.real**2 + near.imag**2).sum((0, 1)) - noise
+    energy = prepared.averages * (near.real**2 + near.imag**2).sum((0, 1)) - noise
     inside = float(energy[prepared.box.columns].sum())
     beside = float(energy.sum()) - inside
     if beside > max(SURE * (noise * len(energy)) ** 0.5, MOST_BESIDE * (inside + beside)):

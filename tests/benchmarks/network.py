@@ -61,7 +61,11 @@ def time_engine(problem):
         problem.calibration, problem.acquired, model.card.strength, float(asked.get("withheld_share", 0.03))
     )
     make_ready(prepared)
-    tensors = {"normal": normal_image(prepared.box, problem.hybrid), "inverse": prepared.problem.inverse, "scan": scan_of(prepared.box)}
+    tensors = {
+        "normal": normal_image(prepared.box, problem.hybrid),
+        "inverse": prepared.problem.inverse,
+        "scan": scan_of(prepared.box),
+    }
     with open_engine(model) as engine:
         say(f"network: {engine.backend} {engine.version}, {engine.precision}, box {prepared.box.padded}")
         engine(tensors)

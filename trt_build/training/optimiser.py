@@ -33,7 +33,7 @@ class Optimiser:
         for part in self._parts:
             for group in part.param_groups:
                 group["lr"] = rate
-            part.step()
+            part.step()  # type: ignore[no-untyped-call]
 
     def state_dict(self) -> list[dict[str, Any]]:
         """What a checkpoint keeps."""

@@ -15,11 +15,12 @@ from tests.engines.unrolled.scene import LINES, SNR, STRENGTH, every, make_scene
 EMBEDDED, GRID = every(4), every(4, calibration=0)
 
 
+@pytest.mark.parametrize("regularisation", [0.1, 0.01])
 @pytest.mark.parametrize(("mask", "consistency"), [(EMBEDDED, "columns"), (GRID, "blocks")])
-def test_bridging_by_iteration_gives_the_image_that_the_inverse_gives(mask, consistency):
+def test_bridging_by_iteration_gives_the_image_that_the_inverse_gives(mask, consistency, regularisation):
     scene = make_scene(mask)
     whole, parts = shrinking()
-    prepared = prepare(scene.calibration, mask, strength_of(scene.calibration, 0.1))
+    prepared = prepare(scene.calibration, mask, strength_of(scene.calibration, regularisation))
     bridged = draw(whole, Cascades(parts, 3), prepared, scene.frame)
     make_ready(prepared)
     exact = draw(whole, None, prepared, scene.frame)
@@ -72,10 +73,13 @@ def test_averages_are_seen_by_the_network_in_units_of_their_noise_and_come_back_
     prepared = prepare(scene.calibration, EMBEDDED, STRENGTH, 0.03)
     make_ready(prepared)
     once = draw(shrinking()[0], None, prepared, scene.frame)
-    four = draw(shrinking()[0], None, prepared, scene.frame / 2, averages=4)
-    assert nrmse(four.pixels, once.pixels / 2) < 1e-5
-    assert four.error_percentiles == pytest.approx(once.error_percentiles, rel=1e-4)
-    assert four.trust.error == pytest.approx(once.trust.error, rel=1e-4)
+    dimmer = replace(scene.calibration, lines=scene.calibration.lines / 2)
+    averaged = prepare(dimmer, EMBEDDED, STRENGTH, 0.03, averages=4)
+    make_ready(averaged)
+    four = draw(shrinking()[0], None, averaged, scene.frame / 2)
+    assert nrmse(four.pixels, once.pixels / 2) < 1e-3
+    assert four.error_percentiles == pytest.approx(once.error_percentiles, rel=1e-2)
+    assert four.trust.error == pytest.approx(once.trust.error, rel=1e-2)
 
 
 def test_the_error_map_is_zero_where_there_is_no_object():
