@@ -63,6 +63,7 @@ def _image(loan: Loan, job: Job, frame: Frame, learned: Calibration) -> run.Netw
     opened, slice_ = job.opened, int(frame.header["idx"]["slice"])
     card = opened.model.card
     ready = job.preparations.of(slice_, learned, frame.acquired[0], card.strength, frame.averages)
+    job.preparations.wait(slice_, ready)
     whole, *parts = (partial(loan.run, engine) for engine in (opened.whole, *opened.cascades))
     cascades = run.Cascades(parts, opened.hidden) if parts else None
     image = run.draw(whole, cascades, ready, frame.hybrid[:, 0])

@@ -2,8 +2,11 @@
 
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as NotInTime
+from contextlib import suppress
 from functools import partial
+from typing import Final
 
 import numpy as np
 import structlog
@@ -11,12 +14,13 @@ from numpy.typing import NDArray
 
 from engines.linear.calibration import Calibration
 from engines.linear.errors import LinearError
-from engines.unrolled.run import Prepared, expected_lines, inverse_bytes, make_ready, prepare
+from engines.unrolled.run import Prepared, expected_lines, inverse_bytes, make_inverse, make_predictor, prepare
 from gadgets.context import Context
 from protocols.messages import Calibrated
 
 __all__ = ["Preparations"]
 
+PATIENCE_S: Final = 1.0  # for an inverse; then the frame is bridged
 MOST_BYTES = 1 << 30  # of inverses and predictors a connection may hold; further slices are bridged by iteration
 log = structlog.get_logger()
 
@@ -30,6 +34,7 @@ class Preparations:
         self._series = context.scan.encodings[0].repeats
         self._lock = threading.Lock()
         self._known: dict[int, Prepared] = {}
+        self._making: dict[int, Future[None]] = {}
         self._bytes = 0
 
     def foresee(self, calibrated: Calibrated, strength: float) -> None:
@@ -55,11 +60,23 @@ class Preparations:
             self._keep(slice_, made)
         return made
 
+    def wait(self, slice_: int, prepared: Prepared) -> None:
+        """Wait for an inverse that is on its way: sooner there than an image without it.
+
+        In a series for one that is not begun, too: those of other slices do not stand in a row before it.
+        """
+        with self._lock:
+            making = self._making.get(slice_) if self._known.get(slice_) is prepared else None
+        if making is not None and (self._series or making.running()):
+            with suppress(NotInTime, CancelledError):
+                making.result(PATIENCE_S)
+
     def used(self, slice_: int) -> None:
         """Free what a slice that does not come again has taken."""
         with self._lock:
             if not self._series and slice_ in self._known:
                 self._bytes -= inverse_bytes(self._known.pop(slice_))
+                self._making.pop(slice_, None)
 
     def _calibrated(self, slice_: int, strength: float, result: "Future[object]") -> None:
         """Called in the worker that has calibrated."""
@@ -82,10 +99,10 @@ class Preparations:
             self._bytes += size - (0 if before is None else inverse_bytes(before))
             self._known[slice_] = prepared
             room = self._bytes <= MOST_BYTES
-        if room:
-            self._context.workers.submit(self._make_ready, slice_, prepared)
+            if room:
+                self._making[slice_] = self._context.workers.submit(self._make, slice_, prepared)
 
-    def _make_ready(self, slice_: int, prepared: Prepared) -> None:
+    def _make(self, slice_: int, prepared: Prepared) -> None:
         """Make it, unless a newer calibration has taken its place or its only frame has gone by."""
         began = time.perf_counter()
 
@@ -93,7 +110,9 @@ class Preparations:
             return self._context.cancelled() or self._known.get(slice_) is not prepared
 
         try:
-            make_ready(prepared, in_vain, self._context.workers, series=self._series)
+            make_inverse(prepared, in_vain, self._context.workers)
         except (LinearError, np.linalg.LinAlgError) as error:
             log.warning("no inverse for the network", session=self._context.session, error=str(error))
         self._context.took("network inverse", (time.perf_counter() - began) * 1e3)
+        if self._series and not in_vain():
+            self._context.workers.submit(make_predictor, prepared, in_vain)

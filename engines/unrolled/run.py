@@ -48,6 +48,8 @@ __all__ = [
     "draw",
     "expected_lines",
     "inverse_bytes",
+    "make_inverse",
+    "make_predictor",
     "make_ready",
     "prepare",
 ]
@@ -146,20 +148,21 @@ def inverse_bytes(prepared: Prepared) -> int:
     return 8 * height * width * (prepared.box.alias + coils * len(prepared.withheld))
 
 
-def make_ready(
-    prepared: Prepared,
-    cancelled: Callable[[], bool] = never,
-    workers: Executor | None = None,
-    *,
-    series: bool = True,
-) -> None:
-    """Make the inverse, and for a `series` of frames the companion's predictor: half a second each, for a worker.
-
-    One of `workers` helps with the inverse, if one is free.
-    """
+def make_inverse(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
+    """Make the inverse: half a second, for a worker; one of `workers` helps, if one is free."""
     prepared.problem = invert_box(prepared.box, cancelled, workers)
-    if series and len(prepared.withheld) and not cancelled():
+
+
+def make_predictor(prepared: Prepared, cancelled: Callable[[], bool] = never) -> None:
+    """Make what predicts the withheld lines, where there are any: half a second, pays for a series of frames."""
+    if len(prepared.withheld):
         prepared.predictor = prepare_predictor(prepared.box.columns_problem, prepared.withheld, cancelled)
+
+
+def make_ready(prepared: Prepared) -> None:
+    """Make all that makes frames fast."""
+    make_inverse(prepared)
+    make_predictor(prepared)
 
 
 def draw(whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Complex) -> NetworkImage:

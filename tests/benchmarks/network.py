@@ -24,7 +24,7 @@ from tests.benchmarks.plugin import plugin
 from tests.benchmarks.scene import make_problem, make_scene, octets
 
 PROTOCOL = "brain_gre_r4_network"
-FRAMES = 100
+FRAMES = 300
 TIMES = 30
 ENGINE_LIMIT_MS, LATENCY_LIMIT_MS = 40.0, 60.0
 OPENING_S = 60.0

@@ -3,6 +3,7 @@
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from threading import Event
 
 import pytest
 
@@ -50,6 +51,30 @@ def test_the_inverse_is_there_when_its_frame_comes(scene, series):
     assert (ready.predictor is not None) == series
     made.used(0)
     assert (made.of(0, scene.calibration, MASK, STRENGTH) is ready) == series
+
+
+def test_a_frame_of_a_series_waits_for_the_inverse_that_is_on_its_way(scene):
+    with ThreadPoolExecutor(1) as workers:
+        begin = Event()
+        workers.submit(begin.wait)
+        made = preparations(workers, series=True)
+        ready = made.of(0, scene.calibration, MASK, STRENGTH)
+        begin.set()
+        made.wait(0, ready)
+        assert ready.problem is not None
+
+
+def test_a_frame_that_comes_once_does_not_wait_for_an_inverse_that_is_not_begun(scene):
+    with ThreadPoolExecutor(1) as workers:
+        begin = Event()
+        workers.submit(begin.wait)
+        made = preparations(workers, series=False)
+        foreseen(made, scene.calibration)
+        ready = made.of(0, scene.calibration, MASK, STRENGTH)
+        made.wait(0, ready)
+        assert ready.problem is None
+        begin.set()
+    assert made.of(0, scene.calibration, MASK, STRENGTH).problem is not None
 
 
 def test_other_lines_get_a_problem_of_their_own_and_leave_the_inverse_where_it_is(scene):
