@@ -54,7 +54,7 @@ def test_the_inverse_is_there_when_its_frame_comes(scene, series):
 
 
 def test_a_frame_of_a_series_waits_for_the_inverse_that_is_on_its_way(scene):
-    with ThreadPoolExecutor(1) as workers:
+    with one_worker() as workers:
         begin = Event()
         workers.submit(begin.wait)
         made = preparations(workers, series=True)
@@ -65,7 +65,7 @@ def test_a_frame_of_a_series_waits_for_the_inverse_that_is_on_its_way(scene):
 
 
 def test_a_frame_that_comes_once_does_not_wait_for_an_inverse_that_is_not_begun(scene):
-    with ThreadPoolExecutor(1) as workers:
+    with one_worker() as workers:
         begin = Event()
         workers.submit(begin.wait)
         made = preparations(workers, series=False)
