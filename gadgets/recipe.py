@@ -21,6 +21,8 @@ from gadgets.inspect_raw import inspect
 from gadgets.network import network
 from gadgets.oversampling import oversampling
 from gadgets.quality import quality
+from gadgets.raw_mark import mark
+from gadgets.raw_spikes import spikes
 from gadgets.reconstruct import reconstruct
 from gadgets.whiten import whiten
 from protocols.problems import Problem, ProtocolError, nearest
@@ -47,6 +49,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
     {
         "archive": Place(archive, 0),
         "inspect": Place(inspect, 0),
+        "spikes": Place(spikes, 0),
         "whiten": Place(whiten, 0),
         "oversampling": Place(oversampling, 0),
         "compress_lines": Place(compress_lines, 0),
@@ -56,6 +59,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "reconstruct": Place(reconstruct, 1),
         "network": Place(network, 1),
         "finish": Place(finish, 1),
+        "mark": Place(mark, 1),
         "quality": Place(quality, 2),
     }
 )
@@ -85,6 +89,7 @@ def problems(protocol: ScanProtocol) -> list[Problem]:
     return list(_wrong_names(protocol)) or [
         *_wrong_order(protocol),
         *_wrong_parameters(protocol),
+        *_wrong_mending(protocol),
         *_wrong_networks(protocol),
     ]
 
@@ -124,6 +129,14 @@ def _wrong_parameters(protocol: ScanProtocol) -> Iterator[Problem]:
         except ValidationError as error:
             for detail in error.errors():
                 yield _problem(protocol.where, name, detail)
+
+
+def _wrong_mending(protocol: ScanProtocol) -> Iterator[Problem]:
+    """An image whose raw data were mended must say so."""
+    given = dict(protocol.chain.nodes).get("spikes", {})
+    if given.get("despike") == "interpolate" and "mark" not in protocol.chain.order:
+        what = "\"interpolate\" needs 'mark' behind 'finish' in chain.order, so that the image says what was mended"
+        yield Problem(protocol.where, "chain.spikes.despike", what)
 
 
 def _wrong_networks(protocol: ScanProtocol) -> Iterator[Problem]:

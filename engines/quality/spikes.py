@@ -16,6 +16,8 @@ LOUD: Final = 5.5  # noise standard deviations; in a thousand million samples of
 ODD: Final = 4.6  # standard deviations of the prediction's own noise that a spike stands above it
 LEAK: Final = 0.1  # of the local signal, which the prediction may miss in an oversampled readout
 UNPREDICTED: Final = 5.0  # times the local signal, where nothing can be predicted
+QUIET: Final = 3.0  # noise standard deviations: where all neighbours are below, they are taken for noise
+UNPREDICTED_QUIET: Final = 6.0  # times the root mean square of quiet neighbours
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,14 +55,14 @@ def find_spikes(samples: NDArray[np.complex64], weights: NDArray[np.float32]) ->
     A spike is larger than any noise, and differs from what its neighbours predict by more than the prediction's noise
     and what it may miss of the local signal. The noise is that of the readout itself: the median of what cannot be
     predicted, or of its outer quarter where nothing can. Of two spikes within one another's reach the stronger hides
-    the weaker until it is mended.
+    the weaker until it is mended. Readouts of 28 samples or fewer are too short to tell.
     """
+    if not samples.size or samples.shape[2] <= 4 * REACH:
+        return _none()
     parts = np.ascontiguousarray(samples).view(np.float32)
     power = _power(parts)
-    weights = weights if samples.shape[2] > 4 * REACH else weights[:0]
     odd = _power(_unpredicted(parts, weights)) if len(weights) else power
-    level = _noise(odd, weights)
-    level = np.where(level > 0, level, np.float32(np.inf))[..., None]
+    level = _noise(odd, power, weights)[..., None]
     noisier = ODD**2 * _gain(weights) if len(weights) else LOUD**2
     found = np.flatnonzero((power > np.float32(LOUD**2) * level) & (odd > np.float32(noisier) * level))
     return _judged(samples, weights, level.ravel(), found) if len(found) else _none()
@@ -99,41 +101,59 @@ def _unpredicted(parts: NDArray[np.float32], weights: NDArray[np.float32]) -> ND
     return rest
 
 
-def _noise(odd: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Noise E|n|^2 (readout, coil) from what is unpredicted (readout, coil, sample).
+def _noise(odd: NDArray[np.float32], power: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Noise E|n|^2 (readout, coil) from what is unpredicted (readout, coil, sample); infinite where there is nothing.
 
     Signal in it makes it too large, never too small, so that it costs sensitivity and no false alarm.
     """
-    length = odd.shape[2]
-    edge = max(1, length // 8)
-    seen = odd[..., REACH:-REACH:2] if len(weights) else np.concatenate([odd[..., :edge], odd[..., -edge:]], axis=2)
-    level: NDArray[np.float32] = np.median(seen, axis=2)
-    if not level.all():
-        level = np.where(level > 0, level, np.median(odd, axis=2))
-    return level / np.float32(np.log(2) * _gain(weights))
+    edge = max(1, odd.shape[2] // 8)
+    if not power.all():
+        ordered = np.sort(np.where(power > 0, odd, 0), axis=2)
+        empty = np.count_nonzero(ordered == 0, axis=2)
+        middle = np.minimum((empty + odd.shape[2]) // 2, odd.shape[2] - 1)
+        level = np.take_along_axis(ordered, middle[..., None], 2)[..., 0]
+        level = np.where(level > 0, level, np.float32(np.inf))
+    elif len(weights):
+        level = np.median(odd[..., REACH:-REACH:2], axis=2)
+    else:
+        level = np.median(np.concatenate([odd[..., :edge], odd[..., -edge:]], axis=2), axis=2)
+        level = np.median(odd[..., REACH:-REACH:2], axis=2).astype(np.float32)
+    return scaled
+
+
+def _neighbours(
+    samples: NDArray[np.complex64], row: NDArray[np.intp], place: NDArray[np.intp]
+) -> NDArray[np.complex64]:
+    """Neighbours (2 x REACH, found), left and right by turns, nearest first; beyond an end those of the other side."""
+    length = samples.shape[2]
+    steps = np.array([step for d in range(1, REACH + 1) for step in (-d, d)])[:, None]
+    there = place + steps
+    there = np.where((there >= 0) & (there < length), there, place - steps)
+    return samples.reshape(-1)[row * length + there]
 
 
 def _judged(
     samples: NDArray[np.complex64], weights: NDArray[np.float32], level: NDArray[np.float32], found: NDArray[np.intp]
 ) -> Spikes:
     """Tell spikes among the samples found (flat index) from signal: they are more than a prediction may miss."""
-    coils, length = samples.shape[1:]
-    flat = samples.reshape(-1)
-    row, place = np.divmod(found, length)
-    sides = [flat[row * length + np.clip(place + step, 0, length - 1)] for d in range(1, REACH + 1) for step in (-d, d)]
-    local = np.max(np.abs(sides[: 2 * NEAR]), axis=0)
-    values, expected, missed = flat[found], (sides[0] + sides[1]) / 2, UNPREDICTED * local
+    row, place = np.divmod(found, samples.shape[2])
+    sides = _neighbours(samples, row, place)
+    sizes = np.abs(sides)
+    local, deviation = sizes[: 2 * NEAR].max(axis=0), np.sqrt(level[row])
+    values, expected = samples.reshape(-1)[found], (sides[0] + sides[1]) / 2
     distance = np.abs(values)
+    quiet = np.sqrt(np.mean(np.square(sizes), axis=0))
+    missed = np.where(local > QUIET * deviation, UNPREDICTED * local, UNPREDICTED_QUIET * quiet)
     if len(weights):
-        inner = (place >= REACH) & (place < length - REACH)
-        predicted = np.tensordot(weights, np.asarray(sides[::2]) + np.asarray(sides[1::2]), 1)
-        expected = np.where(inner, predicted, expected)
-        missed = np.where(inner, LEAK * local, missed)
-        distance = np.where(inner, np.abs(values - predicted), distance)
+        known = (place >= REACH) & (place < samples.shape[2] - REACH) & sides.all(axis=0)
+        predicted = np.tensordot(weights, sides[::2] + sides[1::2], 1)
+        expected = np.where(known, predicted, expected)
+        missed = np.where(known, LEAK * local, missed)
+        distance = np.where(known, np.abs(values - predicted), distance)
     hit = np.flatnonzero(distance > missed)
     hit = hit[_highest(row[hit], place[hit], distance[hit])]
-    readout, coil = np.divmod(row[hit], coils)
-    excess = distance[hit] / np.sqrt(level[row[hit]])
+    readout, coil = np.divmod(row[hit], samples.shape[1])
+    excess = distance[hit] / deviation[hit]
     return Spikes(readout, coil, place[hit], excess.astype(np.float32), expected[hit].astype(np.complex64))
 
 
