@@ -174,7 +174,7 @@ def faults_command() -> None:
         table.add_column(column, no_wrap=column in {"name", "place", "strength"})
     for fault in FAULTS.values():
         strength = f"{fault.strength:g} {fault.unit}" if fault.unit else "-"
-        keys = (f"{name}={key.default:g}{key.unit}" for name, key in fault.keys.items())
+        keys = (f"{name}={key.shown(key.default)}{key.unit}" for name, key in fault.keys.items())
         table.add_row(fault.name, fault.what, _place(fault), strength, ", ".join(keys))
     SCREEN.print(table)
     meaning = {name: key.what for fault in reversed(FAULTS.values()) for name, key in fault.keys.items()}

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Final
 
 from hw_sim.errors import SimulationError
-from hw_sim.faults.fault import Asked, Fault, Place
+from hw_sim.faults.fault import AXES, Asked, Fault, Place
 from hw_sim.faults.table import FAULTS
 
 __all__ = ["ask", "find_fault"]
@@ -15,7 +15,6 @@ FORM: Final = re.compile(
     r"(?P<name>[^@:,]+)(?:@(?P<place>[^@:,]+))?(?::(?P<strength>[^@:,]+))?(?P<keys>(?:,[^=,]+=[^=,]+)*)"
 )
 NUMBER: Final = re.compile(r"\s*([-+]?\d+\.?\d*(?:e[-+]?\d+)?)\s*(.*?)\s*", re.IGNORECASE)
-AXES: Final = {"x": 0.0, "y": 1.0, "z": 2.0}
 
 
 def find_fault(name: str) -> Fault:
@@ -55,7 +54,9 @@ def _detail(fault: Fault, pair: str, whole: str) -> tuple[str, float]:
     if name not in fault.keys:
         raise SimulationError(f"{whole}: {fault.name} has no '{name}', it has {', '.join(fault.keys) or 'no details'}")
     key = fault.keys[name]
-    value = AXES[text] if text in AXES and key.what.endswith("x y z") else _number(text, key.unit, f"{whole}: {name}")
+    if key.axis and text not in set(AXES):
+        raise SimulationError(f"{whole}: got {name}={text}, wanted x, y or z")
+    value = AXES.index(text) if key.axis else _number(text, key.unit, f"{whole}: {name}")
     if not key.least <= value <= key.most:
         raise SimulationError(f"{whole}: got {name}={text}, wanted {key.what}, {key.least:g} to {key.most:g}")
     return name, value

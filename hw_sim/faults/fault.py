@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil, inf
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from protocols.mrd import AcqFlag, has_flag
 from protocols.simulate import Simulate
 from protocols.stream import Node
 
-__all__ = ["Asked", "Fault", "Key", "Place", "Truth", "imaging"]
+__all__ = ["AXES", "Asked", "Fault", "Key", "Place", "Truth", "imaging"]
+
+AXES: Final = "xyz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,11 @@ class Key:
     what: str
     least: float = -inf
     most: float = inf
+    axis: bool = False  # given as x, y or z, kept as 0, 1 or 2
+
+    def shown(self, value: float) -> float | str:
+        """Return a value as people write it."""
+        return AXES[int(value)] if self.axis else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +143,23 @@ class Truth:
     place: str  # as it was asked for; "": the whole scan
     strength: float
     unit: str
-    keys: Mapping[str, float]
+    keys: Mapping[str, float | str]
     coils: tuple[int, ...] = ()  # empty: no coil in particular
     began_s: float | None = None  # since the first readout of the scan; None: it has not happened
     readouts: list[int] = field(default_factory=list)  # scan counters
     lines: dict[int, list[int]] = field(default_factory=dict)  # of a slice, numbered as in the headers; no noise
+
+    @classmethod
+    def of(cls, asked: Asked) -> "Truth":
+        """Begin the truth of a fault."""
+        details = {name: asked.fault.keys[name].shown(value) for name, value in asked.keys.items()}
+        return cls(asked.fault.name, str(asked.place or ""), asked.strength, asked.fault.unit, details)
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self.began_s = None
+        self.readouts.clear()
+        self.lines.clear()
 
     def note(self, headers: NDArray[np.void], tr_ms: float) -> None:
         """Write down readouts that are being hit."""
@@ -170,8 +189,8 @@ class Truth:
     def __str__(self) -> str:
         """One line for people."""
         how = [f"{self.strength:g} {self.unit}"] if self.unit else []
-        how += [f"{key}={value:g}" for key, value in self.keys.items() if key != "coil"]
-        how += [f"coils {', '.join(map(str, self.coils))}"] if self.coils else []
+        how += [f"{key}={value}" for key, value in self.keys.items() if key != "coil"]
+        how += [f"coils {_told(self.coils)}"] if self.coils else []
         if self.began_s is None:
             return ", ".join([f"{self.fault}@{self.place}" if self.place else self.fault, *how])
         what = f"{len(self.readouts)} readouts from {self.began_s:.3f} s on"

@@ -19,17 +19,52 @@ __all__ = ["Staged", "stage"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """One fault, the scan as it was before it, and as it is with it."""
+
+    asked: Asked
+    before: Played
+    after: Played
+    truth: Truth
+
+    def node(self) -> Node:
+        """Make what happens on the stream, and write down what has happened to the scan before."""
+        if self.asked.fault.node:
+            return self.asked.fault.node(self.asked, self.after, self.truth)
+        if self.asked.fault.order:
+            hit = np.ones(len(self.after.plan), np.bool_)
+        else:
+            poses = zip(self.before.poses, self.after.poses, strict=True)
+            hit = np.array([old != new for old, new in poses]) & signal(self.after)
+        return spoils(hit, self.after, self.truth, lambda part: [part])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Staged:
-    """A scan that is ready to be played, with its faults; the truths fill while its stream is read."""
+    """A scan that is ready to be played with its faults, as often as one likes, each time alike."""
 
     played: Played
-    node: Node
-    truths: tuple[Truth, ...] = ()
-    cut: Cut | None = None
+    steps: tuple[_Step, ...]
+
+    @property
+    def truths(self) -> tuple[Truth, ...]:
+        """What the faults have done; it fills while the stream is read."""
+        return tuple(step.truth for step in self.steps)
+
+    @property
+    def cut(self) -> Cut | None:
+        """Where the scanner falls silent, if it does."""
+        return next((step.asked.fault.cut(step.asked) for step in self.steps if step.asked.fault.cut), None)
+
+    def node(self) -> Node:
+        """Make a node that spoils the readouts of the scan; the truths begin anew."""
+        for step in self.steps:
+            step.truth.forget()
+        return chain(*(step.node() for step in self.steps))
 
     def stream(self) -> Iterator[Message]:
         """Yield the readouts as they leave the scanner."""
-        return self.node(iter(self.played.readouts()))
+        return self.node()(iter(self.played.readouts()))
 
 
 def stage(scanner: Scanner, simulate: Simulate, order: Order, faults: Sequence[Asked] = ()) -> Staged:
@@ -42,21 +77,12 @@ def stage(scanner: Scanner, simulate: Simulate, order: Order, faults: Sequence[A
         if asked.fault.order:
             simulate = asked.fault.order(asked, simulate)
     played = scanner.prepare(simulate, order)
-    nodes, truths = [], []
+    steps = []
     for asked in faults:
-        fault, before = asked.fault, played
-        truths.append(truth := Truth(fault.name, str(asked.place or ""), asked.strength, fault.unit, asked.keys))
-        if fault.world:
-            played = fault.world(asked, before)
-        nodes.append(fault.node(asked, played, truth) if fault.node else _noted(asked, before, played, truth))
-    cuts = [asked.fault.cut(asked) for asked in faults if asked.fault.cut]
-    return Staged(played, chain(*nodes), tuple(truths), cuts[0] if cuts else None)
-
-
-def _noted(asked: Asked, before: Played, after: Played, truth: Truth) -> Node:
-    """Change nothing on the stream, but write down which readouts the order or the world has changed."""
-    poses = zip(before.poses, after.poses, strict=True)
-    hit = np.array([asked.fault.order is not None or old != new for old, new in poses])
-    if asked.fault.order is None:
-        hit &= signal(after)
-    return spoils(hit, after, truth, lambda part: [part])
+        before = played
+        if asked.fault.world:
+            played = asked.fault.world(asked, before)
+        steps.append(_Step(asked, before, played, Truth.of(asked)))
+    staged = Staged(played, tuple(steps))
+    _ = staged.node(), staged.cut  # what does not fit the scan is told before it begins
+    return staged

@@ -13,11 +13,11 @@ __all__ = ["FAULTS"]
 ALL: Final = {"coil": Key(-1, "", "by number, -1: all")}
 ONE: Final = {"coil": Key(2, "", "by number, -1: all")}
 SEED: Final = {"seed": Key(0, "", "another number, other random numbers")}
-SHIFT: Final = Key(1, "", "axis of the shift: x y z", 0, 2)
+SHIFT: Final = Key(1, "", "axis of the shift: x, y or z", axis=True)
 MOVES: Final = {
     "turn": Key(0, "deg", "rotation of the patient"),
     "along": SHIFT,
-    "about": Key(2, "", "axis of the turn: x y z", 0, 2),
+    "about": Key(2, "", "axis of the turn: x, y or z", axis=True),
 }
 SIGMAS: Final = "σ"  # standard deviations of a coil's noise
 

@@ -235,11 +235,19 @@ def test_faults_come_one_after_another_and_each_has_its_own_truth(play):
     assert np.allclose(samples(spoilt), samples(clean)[kept] * 10 ** (-6 / 20))
 
 
+def test_a_scan_with_faults_can_be_played_again_and_is_the_same(play):
+    staged, first = play("noisy_coil", "lose_line", "late_line", "zipper", "motion")
+    told = [truth.as_json() for truth in staged.truths]
+    again = list(singly(staged.stream()))
+    assert np.array_equal(samples(first), samples(again))
+    assert [truth.as_json() for truth in staged.truths] == told
+
+
 def test_only_what_is_spoilt_is_copied(play):
     staged, _ = play()
     whole = list(staged.played.readouts())
-    truth = stage(SCANNER, staged.played.source.simulate, Order("test"), [ask("spike@37:10")])
-    parts = list(truth.node(iter(whole)))
+    spoilt = stage(SCANNER, staged.played.source.simulate, Order("test"), [ask("spike@37:10")])
+    parts = list(spoilt.node()(iter(whole)))
     copied = [part for part in parts if not any(np.shares_memory(part.samples, block.samples) for block in whole)]
     assert [len(part.headers) for part in copied] == [1]
     assert sum(len(part.headers) for part in parts) == len(staged.played.plan)
