@@ -112,12 +112,12 @@ def _noise(odd: NDArray[np.float32], power: NDArray[np.float32], weights: NDArra
         empty = np.count_nonzero(ordered == 0, axis=2)
         middle = np.minimum((empty + odd.shape[2]) // 2, odd.shape[2] - 1)
         level = np.take_along_axis(ordered, middle[..., None], 2)[..., 0]
-        level = np.where(level > 0, level, np.float32(np.inf))
+        level[level == 0] = np.inf
     elif len(weights):
         level = np.median(odd[..., REACH:-REACH:2], axis=2)
     else:
         level = np.median(np.concatenate([odd[..., :edge], odd[..., -edge:]], axis=2), axis=2)
-        level = np.median(odd[..., REACH:-REACH:2], axis=2).astype(np.float32)
+    scaled: NDArray[np.float32] = (level / np.float32(np.log(2) * _gain(weights))).astype(np.float32, copy=False)
     return scaled
 
 
