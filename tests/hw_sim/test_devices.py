@@ -29,6 +29,14 @@ def test_motion_is_rigid(shift, turn):
     assert np.allclose(np.linalg.norm(np.diff(points, axis=0), axis=1), np.linalg.norm(np.diff(moved, axis=0), axis=1))
 
 
+@given(*[st.tuples(*[st.floats(-20, 20)] * 3)] * 2, *[st.tuples(*[st.floats(-90, 90)] * 3)] * 2)
+def test_one_movement_after_another_is_one_movement(shift, more_shift, turn, more_turn):
+    first, second = Pose(shift, turn, 3.0), Pose(more_shift, more_turn, 4.0)
+    points = np.random.default_rng(0).normal(size=(5, 3)) * 50
+    assert np.allclose(first.then(second).to_patient(points), first.to_patient(second.to_patient(points)))
+    assert first.then(second).table_mm == 7
+
+
 def test_a_patient_rests_moves_and_rests_again():
     motion = Motion(end=Pose((0, 0, 10)), begins_ns=100, lasts_ns=100)
     assert [motion.at(t).shift_mm[2] for t in (0, 150, 200, 999)] == [0, 5, 10, 10]

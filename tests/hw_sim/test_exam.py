@@ -112,9 +112,19 @@ def test_a_scan_to_nobody_ends_with_one_line_and_code_1():
     assert "wanted HOST:PORT" in ran.stderr
 
 
-def test_the_list_of_faults_has_them_all():
+def test_the_list_of_faults_has_them_all_with_units_and_keys():
     ran = RUN.invoke(app, ["faults"])
-    assert all(name in ran.stdout for name in FAULTS)
+    for name, fault in FAULTS.items():
+        row = next(line for line in ran.stdout.splitlines() if f" {name} " in line)
+        assert fault.unit in row
+        assert all(f"{key}=" in row for key in list(fault.keys)[:1])
+        assert all(f"{key}: " in ran.stdout for key in fault.keys)
+
+
+def test_a_fault_that_cannot_be_read_ends_a_scan_before_it_begins_with_one_line():
+    ran = RUN.invoke(app, ["scan", "scout", "--fault", "dead_coil", "--fault", "motion:3deg"])
+    assert ran.exit_code == 1
+    assert ran.stderr.strip() == "scanside-sim: motion:3deg: strength: got '3deg', wanted a number of mm"
 
 
 @pytest.mark.parametrize("command", ["exam", "scan", "replay", "console", "faults"])
