@@ -21,6 +21,7 @@ from gadgets.inspect_raw import inspect
 from gadgets.network import network
 from gadgets.oversampling import oversampling
 from gadgets.quality import quality
+from gadgets.raw_coils import coils
 from gadgets.raw_mark import mark
 from gadgets.raw_spikes import spikes
 from gadgets.reconstruct import reconstruct
@@ -50,6 +51,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "archive": Place(archive, 0),
         "inspect": Place(inspect, 0),
         "spikes": Place(spikes, 0),
+        "coils": Place(coils, 0),
         "whiten": Place(whiten, 0),
         "oversampling": Place(oversampling, 0),
         "compress_lines": Place(compress_lines, 0),
