@@ -15,6 +15,7 @@ FORM: Final = re.compile(
     r"(?P<name>[^@:,]+)(?:@(?P<place>[^@:,]+))?(?::(?P<strength>[^@:,]+))?(?P<keys>(?:,[^=,]+=[^=,]+)*)"
 )
 NUMBER: Final = re.compile(r"\s*([-+]?\d+\.?\d*(?:e[-+]?\d+)?)\s*(.*?)\s*", re.IGNORECASE)
+COUNTS: Final = {"lines", "readouts"}
 
 
 def find_fault(name: str) -> Fault:
@@ -57,6 +58,8 @@ def _detail(fault: Fault, pair: str, whole: str) -> tuple[str, float]:
     if key.axis and text not in set(AXES):
         raise SimulationError(f"{whole}: got {name}={text}, wanted x, y or z")
     value = AXES.index(text) if key.axis else _number(text, key.unit, f"{whole}: {name}")
+    if not key.unit and value % 1:
+        raise SimulationError(f"{whole}: got {name}={text}, wanted a whole number")
     if not key.least <= value <= key.most:
         raise SimulationError(f"{whole}: got {name}={text}, wanted {key.what}, {key.least:g} to {key.most:g}")
     return name, value
@@ -68,6 +71,8 @@ def _strength(fault: Fault, text: str | None, whole: str) -> float:
     if not fault.unit:
         raise SimulationError(f"{whole}: {fault.name} has no strength. Try {fault.name}")
     value = _number(text, fault.unit, f"{whole}: strength")
+    if fault.unit in COUNTS and value % 1:
+        raise SimulationError(f"{whole}: got {value:g} {fault.unit}, wanted a whole number")
     if value < fault.least:
         raise SimulationError(f"{whole}: got {value:g} {fault.unit}, wanted at least {fault.least:g}")
     return value

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_sim.coils import ELECTRONICS
-from hw_sim.faults.fault import Asked, Truth
+from hw_sim.faults.fault import Asked
 from hw_sim.faults.spoil import Remake, remade, spoils
+from hw_sim.faults.truth import Truth
 from hw_sim.scanner import Played
 from protocols.stream import Node
 

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_sim.faults.fault import Asked, Truth
+from hw_sim.faults.fault import Asked
 from hw_sim.faults.spoil import remade, spoils
+from hw_sim.faults.truth import Truth
 from hw_sim.scanner import Played
 from hw_sim.sequencer import Kind
 from protocols.stream import Node

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from hw_sim.devices import AT_REST, Pose
 from hw_sim.errors import SimulationError
-from hw_sim.faults.fault import Asked, Truth
+from hw_sim.faults.fault import Asked
 from hw_sim.faults.field import off_resonance, signal
 from hw_sim.faults.spoil import remade, spoils
+from hw_sim.faults.truth import Truth
 from hw_sim.scanner import Played
 from protocols.mrd import CALIBRATION, has_flag
 from protocols.stream import Node

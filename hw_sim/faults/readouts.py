@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_sim.errors import SimulationError
-from hw_sim.faults.fault import Asked, Truth
+from hw_sim.faults.fault import Asked
 from hw_sim.faults.spoil import numbers_of, part_of, remade, spoils
+from hw_sim.faults.truth import Truth
 from hw_sim.frontend import FULL_SCALE
 from hw_sim.scanner import Played
 from protocols.messages import Message, Readouts
@@ -86,6 +87,7 @@ def spike(asked: Asked, scan: Played, truth: Truth) -> Node:
         raise SimulationError(f"spike: got sample={sample}, wanted 0 to {count - 1}")
     coils = list(asked.coils(scan))
     truth.coils = tuple(coils)
+    truth.keys["sample"] = sample
     phases = np.exp(2j * np.pi * asked.chance().random(len(coils)))
     spark = asked.strength * asked.sigma(scan)[coils] * phases
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_sim.faults.fault import Truth
+from hw_sim.faults.truth import Truth
 from hw_sim.frontend import Frontend
 from hw_sim.scanner import Played
 from protocols.messages import Message, Readouts

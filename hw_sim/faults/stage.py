@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_sim.faults.fault import Asked, Truth
+from hw_sim.faults.fault import Asked
 from hw_sim.faults.field import signal
 from hw_sim.faults.spoil import spoils
+from hw_sim.faults.truth import Truth
 from hw_sim.link import Cut
 from hw_sim.paperwork import Order
 from hw_sim.scanner import Played, Scanner
@@ -82,7 +83,14 @@ def stage(scanner: Scanner, simulate: Simulate, order: Order, faults: Sequence[A
         before = played
         if asked.fault.world:
             played = asked.fault.world(asked, before)
-        steps.append(_Step(asked, before, played, Truth.of(asked)))
+        steps.append(_Step(asked, before, played, _blank(asked)))
     staged = Staged(played, tuple(steps))
     _ = staged.node(), staged.cut  # what does not fit the scan is told before it begins
     return staged
+
+
+def _blank(asked: Asked) -> Truth:
+    """Truth of a fault that has not happened yet, its details as people write them."""
+    fault = asked.fault
+    details = {name: fault.keys[name].shown(value) for name, value in asked.keys.items()}
+    return Truth(fault.name, str(asked.place or ""), asked.strength, fault.unit, details)

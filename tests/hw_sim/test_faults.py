@@ -123,6 +123,14 @@ def test_a_spike_adds_so_many_noise_standard_deviations_to_one_sample_of_one_coi
     assert staged.truths[0].coils == (3,)
 
 
+def test_the_truth_of_a_spike_names_the_sample_that_it_hit(play):
+    _, clean = play()
+    staged, spoilt = play("spike")
+    hit = np.argwhere(samples(spoilt) != samples(clean))
+    assert set(hit[:, 2].tolist()) == {staged.truths[0].keys["sample"]}
+    assert staged.truths[0].as_json()["keys"]["sample"] == 21
+
+
 def test_a_spike_that_is_stronger_than_the_range_ends_at_it(play):
     _, spoilt = play("spike@37:1e7")
     parts = samples(spoilt).view(np.float32)

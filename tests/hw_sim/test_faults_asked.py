@@ -3,8 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hw_sim.errors import SimulationError
-from hw_sim.faults import FAULTS, Place, ask, find_fault
-from hw_sim.faults.fault import Asked, Truth
+from hw_sim.faults import FAULTS, Asked, Place, Truth, ask, find_fault
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -50,6 +49,8 @@ def test_the_older_way_of_giving_a_place_holds_for_faults_that_name_none():
         ("noisy_coil:0.5", "got 0.5 × σ, wanted at least 1"),
         ("swapped_coils:3", "swapped_coils has no strength"),
         ("spike,coils=3", "spike has no 'coils', it has coil, sample, seed"),
+        ("lose_line:1.5", "got 1.5 lines, wanted a whole number"),
+        ("spike,coil=1.5", "got coil=1.5, wanted a whole number"),
         ("lose_line,coil=3", "lose_line has no 'coil', it has no details"),
         ("motion,along=q", "got along=q, wanted x, y or z"),
         ("motion,along=3", "got along=3, wanted x, y or z"),
