@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gadgets.context import Context
+from gadgets.raw_verdict import label, place, verdict
 from protocols.events import Severity
 from protocols.messages import Failure, Message, Readouts
 from protocols.mrd import AcqFlag, has_flag
@@ -14,6 +15,7 @@ from protocols.stream import Node
 
 __all__ = ["inspect"]
 
+LOWER_GAIN = "lower the receiver gain and repeat the scan"
 CLIPPED = 3  # samples of one readout and coil at exactly its largest value: chance does not do that
 
 
@@ -75,10 +77,10 @@ class _Watch:
         yield message
 
     def summary(self) -> Iterator[Message]:
-        """How much was saturated, where it was more than what has been said."""
-        if self._saturated > 1:
+        """How much of the scan was saturated."""
+        if self._layout is not None:
             text = f"{self._saturated} readouts were saturated in this scan"
-            yield self._context.flag("saturated_samples", Severity.FAIL, text, score=self._saturated, unit="readouts")
+            yield verdict(self._context, "saturated_samples", self._saturated, text, "readouts", advice=LOWER_GAIN)
 
 
 def _changed(message: Readouts, layout: tuple[int, ...]) -> str:
@@ -127,18 +129,11 @@ def _clipped(samples: NDArray[np.complex64], largest: NDArray[np.float32], peak:
 
 
 def _saturation(context: Context, message: Readouts, clipped: NDArray[np.bool_]) -> Message:
-    readout = int(np.argmax(clipped.any(axis=1)))
-    idx = message.headers["idx"][readout]
-    coils = np.flatnonzero(clipped[readout]).tolist()
-    labels = [context.scan.coil_labels[c] for c in coils if c < len(context.scan.coil_labels)]
-    return context.flag(
-        "saturated_samples",
-        Severity.FAIL,
-        f"the receiver was at the end of its range: line {int(idx['kspace_encode_step_1'])} of slice "
-        f"{int(idx['slice'])}, coils {coils}",
-        advice="lower the receiver gain and repeat the scan",
-        score=len(coils),
-        unit="coils",
-        evidence={"slice": int(idx["slice"]), "line": int(idx["kspace_encode_step_1"]), "coils": coils}
-        | ({"coil": ", ".join(labels)} if labels else {}),
-    )
+    hit = clipped.any(axis=1)
+    header = message.headers[int(np.argmax(hit))]
+    coils = np.flatnonzero(clipped[int(np.argmax(hit))]).tolist()
+    line = int(header["idx"]["kspace_encode_step_1"])
+    names = ", ".join(label(context, coil) for coil in coils)
+    where: dict[str, object] = {**place(header), "line": line, "coils": coils, "label": names}
+    text = f"the receiver was at the end of its range: line {line} of slice {where['slice']}, {names}"
+    return verdict(context, "saturated_samples", int(hit.sum()), text, "readouts", evidence=where, advice=LOWER_GAIN)

@@ -24,6 +24,7 @@ from gadgets.quality import quality
 from gadgets.raw_coils import coils
 from gadgets.raw_mark import mark
 from gadgets.raw_spikes import spikes
+from gadgets.raw_zipper import zipper
 from gadgets.reconstruct import reconstruct
 from gadgets.whiten import whiten
 from protocols.problems import Problem, ProtocolError, nearest
@@ -52,6 +53,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "inspect": Place(inspect, 0),
         "spikes": Place(spikes, 0),
         "coils": Place(coils, 0),
+        "zipper": Place(zipper, 0),
         "whiten": Place(whiten, 0),
         "oversampling": Place(oversampling, 0),
         "compress_lines": Place(compress_lines, 0),

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gadgets.inspect_raw import inspect
-from protocols.events import Flag
+from protocols.events import Flag, Severity
 from protocols.messages import Failure, Readouts
-from tests.making import context, readouts
+from tests.making import TOML, context, readouts
 
 
 def run(batches):
@@ -45,12 +45,22 @@ def test_another_coil_or_sample_count_in_mid_scan_ends_the_stream_and_keeps_what
 def test_a_receiver_at_the_end_of_its_range_is_flagged_with_its_line_and_coil():
     batch = readouts(range(4))
     batch.samples.real[2, 1] = np.clip(batch.samples.real[2, 1] * 100, -50, 50)
-    flags = [m for m in run([batch]) if isinstance(m, Flag)]
-    assert [(f.code, f.evidence["line"], f.evidence["coils"], f.evidence["coil"]) for f in flags] == [
-        ("saturated_samples", 2, [1], "A2")
-    ]
+    first, total = [m for m in run([batch]) if isinstance(m, Flag)]
+    assert (first.code, first.evidence["line"], first.evidence["coils"]) == ("saturated_samples", 2, [1])
+    assert (first.evidence["label"], first.score, total.score) == ("A2", 1, 1)
+
+
+@pytest.mark.parametrize(("allowed", "severity"), [(0, Severity.FAIL), (1, Severity.PASS), (None, Severity.UNKNOWN)])
+def test_saturation_is_judged_by_the_limit_and_unknown_without_one(allowed, severity):
+    batch = readouts(range(4))
+    batch.samples.real[2, 1] = np.clip(batch.samples.real[2, 1] * 100, -50, 50)
+    limit = f'[limits.saturated_samples]\nvalue = {allowed}\ndirection = "max"\nunit = "readouts"\nseverity = "FAIL"\n'
+    surroundings = context(toml=TOML + (limit if allowed is not None else ""))
+    flags = [m for m in inspect(surroundings)(iter([batch])) if isinstance(m, Flag)]
+    assert [f.severity for f in flags] == [severity] * 2
 
 
 @given(st.integers(0, 1000))
 def test_noise_alone_is_never_called_saturated(seed):
-    assert not [m for m in run([readouts(range(8), seed=seed)]) if isinstance(m, Flag)]
+    (total,) = [m for m in run([readouts(range(8), seed=seed)]) if isinstance(m, Flag)]
+    assert total.score == 0

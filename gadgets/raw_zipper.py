@@ -1,0 +1,111 @@
+"""zipper: interference at one frequency that stands in every readout, with its frequency."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.quality.interference import heights_db, log_spectrum, offset_hz
+from gadgets.context import Context
+from gadgets.raw_verdict import verdict
+from protocols.events import Flag, Severity
+from protocols.messages import Message, Readouts
+from protocols.mrd import AcqFlag, has_flag
+from protocols.stream import Node
+
+__all__ = ["zipper"]
+
+MOST_COILS = 8  # a transmitter is heard by all, and a spectrum costs time
+MOST_READOUTS = 8  # of one batch
+BLOCK = 16  # readouts that are judged together
+EARLY, LEAST = 4, 2  # blocks before a line is said in mid-scan, and before anything is said at its end
+SPAN = 0.5  # of k-space that must have come before a line is said in mid-scan: neighbouring lines are alike
+ADVICE = "close the door of the scanner room, take out what has a cable or battery, and repeat the scan"
+
+
+def zipper(context: Context) -> Node:
+    """Look for a narrow line in the spectrum of the readouts that stays where it is from the first to the last.
+
+    The score is how far it stands above the columns around it, in dB, where that is least in any sixteen readouts:
+    anatomy changes across k-space, a transmitter does not. It is told when half of k-space has come, and at the end;
+    one that is heard in a part of the scan only is not told.
+    """
+
+    def node(messages: Iterator[Message]) -> Iterator[Message]:
+        ear = _Ear(context)
+        for message in messages:
+            if isinstance(message, Readouts) and len(message.headers):
+                yield from ear.take(message)
+            yield message
+        yield from ear.close()
+
+    return node
+
+
+class _Ear:
+    """What has stood in every block of readouts so far."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._logs: NDArray[np.float64] | None = None  # sum over the block under way (coil, column)
+        self._gathered = 0
+        self._heights: NDArray[np.float64] | None = None  # least of all blocks (column,)
+        self._blocks = 0
+        self._dwell_us = 0.0
+        self._steps: list[int] = []  # least and largest encode step so far
+        self._wide = SPAN * context.scan.encodings[0].encoded_matrix[1]
+        self._told = False
+
+    def take(self, message: Readouts) -> Iterator[Flag]:
+        """Listen to some readouts of a batch; say it when a line has stood in every block."""
+        noisy = has_flag(message.headers["flags"], AcqFlag.IS_NOISE_MEASUREMENT)
+        if noisy.all() or message.samples.shape[2] < 32:
+            return
+        which = np.flatnonzero(~noisy)[:MOST_READOUTS]
+        every = -(-message.samples.shape[1] // MOST_COILS)
+        self._dwell_us = float(message.headers["sample_time_us"][which[0]])
+        steps = message.headers["idx"]["kspace_encode_step_1"][which].tolist()
+        self._steps = [min([*self._steps, *steps]), max([*self._steps, *steps])]
+        logs = log_spectrum(np.array(message.samples[which, ::every])).astype(np.float64)
+        self._logs = logs if self._logs is None else self._logs + logs
+        self._gathered += len(which)
+        if self._gathered >= BLOCK:
+            self._judge_block(self._logs)
+            yield from self._early()
+
+    def close(self) -> Iterator[Flag]:
+        """Say at the end of a scan what stood in all of it."""
+        if self._blocks >= LEAST:
+            yield self._flag()
+        elif self._steps:
+            text = f"fewer than {LEAST * BLOCK} readouts were looked at: too few to tell a line from anatomy"
+            yield self._context.flag("zipper", Severity.UNKNOWN, text)
+
+    def _early(self) -> Iterator[Flag]:
+        if self._told or self._blocks < EARLY or self._steps[1] - self._steps[0] < self._wide:
+            return
+        flag = self._flag()
+        if flag.severity in (Severity.WARN, Severity.FAIL):
+            self._told = True
+            yield flag
+
+    def _judge_block(self, logs: NDArray[np.float64]) -> None:
+        heights = heights_db(logs, self._gathered)
+        self._heights = heights if self._heights is None else np.minimum(self._heights, heights)
+        self._blocks += 1
+        self._logs, self._gathered = None, 0
+
+    def _flag(self) -> Flag:
+        heights = np.zeros(1) if self._heights is None else self._heights
+        column = int(np.argmax(heights))
+        height = float(heights[column])
+        evidence: dict[str, object] = {"column": column}
+        where = f"column {column} of {len(heights)}"
+        if self._dwell_us > 0:
+            hertz = offset_hz(column, len(heights), self._dwell_us)
+            evidence["offset_hz"] = round(hertz, 1)
+            where = f"{hertz / 1e3:+.2f} kHz from the receiver's centre"
+            if self._context.scan.resonance_hz:
+                evidence["frequency_hz"] = round(self._context.scan.resonance_hz + hertz)
+        text = f"the strongest line in every readout's spectrum is {height:.1f} dB high, at {where}"
+        return verdict(self._context, "zipper", height, text, "dB", evidence=evidence, advice=ADVICE)
