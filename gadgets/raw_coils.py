@@ -33,9 +33,9 @@ def coils(context: Context) -> Node:
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         bench = _Bench(context)
         for message in messages:
+            yield message  # placed before it is judged; the receive buffer holds until the next one is pulled
             if isinstance(message, Readouts) and len(message.headers):
                 yield from bench.take(message)
-            yield message
         yield from bench.close()
 
     return node

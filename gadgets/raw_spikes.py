@@ -26,18 +26,23 @@ def spikes(context: Context, despike: Despike = "flag") -> Node:
     """Find samples that neither noise nor their neighbours' signal explain, in every coil of every readout.
 
     The first one of a frame is flagged at once, all of them once more when the frame ends; the score is the number of
-    readouts hit. `despike = "interpolate"` puts what the neighbours predict in their place, and `mark` writes that on
-    the image. In an oversampled readout a sample is predicted from its neighbours, so that spikes are seen upon signal
-    too; without oversampling one is seen where it is five times the signal around it.
+    readouts hit. With `despike = "flag"` a readout is placed first and judged then. `"interpolate"` puts what its
+    neighbours predict in place of a spike, and `mark` writes that on the image. In an oversampled readout spikes are
+    seen upon signal too, since neighbours tell the signal; without oversampling one must be five times what is around.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         watch = _Watch(context, despike)
         for message in messages:
-            if isinstance(message, Readouts) and len(message.headers):
-                yield from watch.take(message)
-            else:
+            if not isinstance(message, Readouts) or not len(message.headers):
                 yield message
+            elif despike == "flag":
+                yield message  # placed before it is judged; the receive buffer holds until the next one is pulled
+                yield from watch.say(watch.look(message), message.headers)
+            else:
+                found = watch.look(message)
+                yield from watch.say(found, message.headers)
+                yield replace(message, samples=mend(message.samples, found)) if len(found) else message
         yield watch.summary()
 
     return node
@@ -66,23 +71,21 @@ class _Watch:
         self._readouts = 0
         self._hit = 0
 
-    def take(self, message: Readouts) -> Iterator[Message]:
-        """Pass a batch, mended or not, behind what is to be said about it."""
-        flags = message.headers["flags"]
-        noisy = has_flag(flags, AcqFlag.IS_NOISE_MEASUREMENT)
-        if noisy.all():
-            yield message
-            return
+    def look(self, message: Readouts) -> Spikes:
+        """Find the spikes of a batch that count."""
+        noisy = has_flag(message.headers["flags"], AcqFlag.IS_NOISE_MEASUREMENT)
         self._readouts += int((~noisy).sum())
+        if noisy.all():
+            return find_spikes(message.samples[:0], self._weights)
         samples = np.require(message.samples, requirements=["C", "A"])
-        found = _used(find_spikes(samples, self._weights), message.headers, noisy)
+        return _used(find_spikes(samples, self._weights), message.headers, noisy)
+
+    def say(self, found: Spikes, headers: NDArray[np.void]) -> Iterator[Flag]:
+        """Say what is new of a frame, and all of it when the frame ends."""
         if len(found):
-            yield from self._note(found, message.headers)
-            if self._mends:
-                message = replace(message, samples=mend(samples, found))
-        if self._open and (flags & ENDS_FRAME).any():
+            yield from self._note(found, headers)
+        if self._open and (headers["flags"] & ENDS_FRAME).any():
             yield from self._close()
-        yield message
 
     def summary(self) -> Message:
         """How many readouts of the scan were hit."""

@@ -34,9 +34,9 @@ def zipper(context: Context) -> Node:
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         ear = _Ear(context)
         for message in messages:
+            yield message  # placed before it is judged; the receive buffer holds until the next one is pulled
             if isinstance(message, Readouts) and len(message.headers):
                 yield from ear.take(message)
-            yield message
         yield from ear.close()
 
     return node

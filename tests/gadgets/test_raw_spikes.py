@@ -96,6 +96,11 @@ def test_a_scan_protocol_may_not_mend_without_marking_its_images():
     assert problems(parse(text.format(order + ', "mark"'), "x.toml")) == []
 
 
+def test_a_readout_that_is_only_flagged_goes_on_before_it_is_judged():
+    sent = batch([5])
+    assert next(iter(spikes(context(toml=TOML + LIMIT))(iter([sent])))) is sent
+
+
 @pytest.mark.parametrize("asked", ["flag", "interpolate"])
 def test_a_readout_that_lies_unaligned_and_read_only_in_the_receive_buffer_is_searched_and_left_alone(asked):
     sent = batch([5])
