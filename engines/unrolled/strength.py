@@ -14,7 +14,7 @@ from engines.unrolled.problem import NetworkBox
 
 __all__ = ["ENDS", "level_of", "regularisation_of", "scan_of"]
 
-ENDS: Final = (0.005, 1.0)  # of lambda: below, single precision runs short; above, noise passes for signal
+ENDS: Final = (0.0015, 1.0)  # of lambda: below, single precision runs short; above, noise passes for signal
 
 
 def level_of(calibration_lines: NDArray[np.complex64], inside: NDArray[np.bool_]) -> float:

@@ -21,7 +21,7 @@ class UNetShape:
 
     width: int = 24  # channels at full resolution, twice as many at each level below
     levels: int = 3  # below full resolution; sizes are multiples of 8
-    strength: float = 12.0  # of the linear image
+    strength: float = 5.0  # of the linear image
 
 
 class _Double(nn.Sequential):

@@ -35,7 +35,7 @@ class UnrolledShape:
     width: int = 32  # channels at half resolution; twice as many at a quarter
     hidden: int = 16  # channels that one cascade hands to the next
     coarse: int = 2  # residual blocks at a quarter
-    strength: float = 12.0  # of the consistent step
+    strength: float = 5.0  # of the consistent step
     consistent: bool = False  # one more step of data consistency at the end
 
 
