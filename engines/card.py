@@ -100,7 +100,9 @@ class Card(_Table):
     version: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$", description="for example '1.0'")]
     task: Annotated[Literal["unrolled"], Field(description="what the chain uses it for")]
     summary: Annotated[str, Field(description="one line for people")]
-    strength: Annotated[float, Field(gt=0, description="lambda of the inverse is (strength / level of the signal)^2")]
+    strength: Annotated[
+        float, Field(gt=0, description="lambda of the inverse is (strength * share of lines / level of signal)^2")
+    ]
     multiple: Annotated[int, Field(ge=1, description="what y and x must be multiples of")]
     opset: Annotated[int, Field(ge=1, description="opset of every ONNX file here")]
     precisions: Annotated[

@@ -31,7 +31,7 @@ PLANES: Final[Dimensions] = ("frame", 2, "y", "x")
 PORTS: Final[Mapping[str, tuple[Dimensions, str, str]]] = {
     "normal": (PLANES, "right-hand side b = S^H F^H y in the box, real and imaginary part", "sigma"),
     "inverse": (("group", "2*alias", "alias"), "Re P above Im P of P = (N + lambda)^-1", "1"),
-    "scan": ((2,), "root of lambda = (strength / level)^2, share of the lines that are used", "1"),
+    "scan": ((2,), "root of lambda = (strength * share / level)^2, share of the lines that are used", "1"),
     "rho": (PLANES, "image of the consistent step before, real and imaginary part", "sigma"),
     "hidden": (("frame", 0, "y/2", "x/2"), "state of the cascade before; zeros for the first", "1"),
     "image": (PLANES, "image, real and imaginary part", "sigma"),

@@ -36,6 +36,6 @@ def _problem(acquired: NDArray[np.bool_], width: int, strength: float, seed: int
     hybrid = to_kspace((maps * image).astype(np.complex64), 1)
     noise = chance.standard_normal((2, *hybrid.shape)) / np.sqrt(2)
     hybrid = (hybrid + noise[0] + 1j * noise[1]) * acquired[:, None]
-    regularisation = regularisation_of(SNR, strength)
+    regularisation = regularisation_of(SNR, acquired, strength)
     problem = network_problem(maps, acquired, regularisation, box=(slice(0, len(acquired)), slice(0, width)))
     return normal_image(problem, hybrid.astype(np.complex64)), problem.inverse, scan_of(problem)

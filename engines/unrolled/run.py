@@ -135,9 +135,9 @@ def prepare(
     object.
     """
     withheld = withheld_lines(acquired, share, nearest) if share else np.zeros_like(acquired)
-    level = level_of(calibration.lines, calibration.inside) * averages**0.5
-    regularisation = regularisation_of(level, strength)
-    box = network_box(calibration.maps * close_support(calibration), acquired & ~withheld, regularisation)
+    level, used = level_of(calibration.lines, calibration.inside) * averages**0.5, acquired & ~withheld
+    regularisation = regularisation_of(level, used, strength)
+    box = network_box(calibration.maps * close_support(calibration), used, regularisation)
     return Prepared(calibration, box, acquired, np.flatnonzero(withheld), averages)
 
 

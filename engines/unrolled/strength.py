@@ -1,7 +1,8 @@
 """How firmly a network's image is held to the lines: lambda by the signal, so that scans of every SNR look alike to it.
 
 lambda weighs the network's proposal against samples of noise 1. The error of a proposal grows with the signal, so that
-the weight that suits it falls with its square: lambda = (strength / level)^2. The network is told both.
+the weight that suits it falls with its square; and N of fewer lines is smaller, all of it: lambda = (strength * share / level)^2,
+with the share of the lines that is used. The network is told lambda and share.
 """
 
 from typing import Final
@@ -14,7 +15,7 @@ from engines.unrolled.problem import NetworkBox
 
 __all__ = ["ENDS", "level_of", "regularisation_of", "scan_of"]
 
-ENDS: Final = (0.0015, 1.0)  # of lambda: below, single precision runs short; above, noise passes for signal
+ENDS: Final = (0.001, 1.0)  # of lambda: below, single precision runs short; above, noise passes for signal
 
 
 def level_of(calibration_lines: NDArray[np.complex64], inside: NDArray[np.bool_]) -> float:
@@ -23,11 +24,11 @@ def level_of(calibration_lines: NDArray[np.complex64], inside: NDArray[np.bool_]
     return float(np.sqrt(max(energy, 0.0) / max(int(inside.sum()), 1)))
 
 
-def regularisation_of(level: float, strength: float) -> float:
-    """Lambda for a level of signal. Raises LinearError where `strength` is not positive."""
+def regularisation_of(level: float, acquired: NDArray[np.bool_], strength: float) -> float:
+    """Lambda for a level of signal and the lines (line,) used. Raises LinearError where `strength` is not positive."""
     if strength <= 0:
         raise LinearError(f"network: got strength {strength:g}, wanted a positive number")
-    return float(np.clip((strength / max(level, 1e-6)) ** 2, *ENDS))
+    return float(np.clip((strength * acquired.mean() / max(level, 1e-6)) ** 2, *ENDS))
 
 
 def scan_of(box: NetworkBox) -> NDArray[np.float32]:

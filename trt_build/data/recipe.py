@@ -15,7 +15,7 @@ class Recipe:
     """Ranges that scans are drawn from, all ends included; lengths in mm, SNR as tissue mean over noise."""
 
     frames: int = 8  # images that share anatomy, coils, mask and inverse
-    strength: float = 5.0  # of the consistent step, see engines/unrolled/strength.py
+    strength: float = 15.0  # of the consistent step, see engines/unrolled/strength.py
     supervision: Supervision = "supervised"
     heads: float = 0.6  # share of setups; the rest of phantoms and heads are textures
     phantoms: float = 0.3

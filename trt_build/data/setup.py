@@ -83,7 +83,7 @@ def setup_of(scan: Scan, recipe: Recipe, chance: np.random.Generator, region: tu
     maps = (scan.calibration.maps * scan.calibration.inside)[:, :, columns]
     width = slice(0, maps.shape[2])
     level = level_of(scan.calibration.lines, scan.calibration.inside)
-    box = network_box(maps, given, regularisation_of(level, recipe.strength), box=(rows, width))
+    box = network_box(maps, given, regularisation_of(level, given, recipe.strength), box=(rows, width))
     made = invert_box(box)
     assert made is not None  # noqa: S101
     normal = np.empty((recipe.frames, 2, *box.padded), np.float32)

@@ -21,7 +21,7 @@ class UNetShape:
 
     width: int = 24  # channels at full resolution, twice as many at each level below
     levels: int = 3  # below full resolution; sizes are multiples of 8
-    strength: float = 5.0  # of the linear image
+    strength: float = 15.0  # of the linear image
 
 
 class _Double(nn.Sequential):
@@ -51,7 +51,7 @@ class UNet(nn.Module):
         """Add to P b what the convolutions find missing."""
         with torch.autocast(normal.device.type, enabled=False):
             linear = solve(inverse, normal)
-        unit = self.shape.strength / scan[0]
+        unit = self.shape.strength * scan[1] / scan[0]
         features, kept = linear / unit, []
         for level, block in enumerate(self.down):
             features = block(features if level == 0 else F.max_pool2d(features, 2))

@@ -5,9 +5,9 @@ the image is the last z, corrected where P (b + lambda z) differs from it by mor
 `consistent` P (b + lambda z) itself. The latter puts back the noise of the lines, or needs a lambda so large that the
 aliasing of bright fat survives all steps. Training sees the last z; the correction has no weights.
 
-Everything is in units of the whitened noise. lambda falls with the square of the signal (engines/unrolled/strength.py):
-its root times an image is of order one, which is what the CNNs see; they are told that root, the size of the noise in
-what they see, and the share of the lines that were acquired.
+Everything is in units of the whitened noise. lambda falls with the square of the signal (engines/unrolled/strength.py),
+so that it tells the level of the signal: the CNNs see images divided by it. They are told the root of lambda, which goes
+with the noise in what they see, and the share of the lines that are used.
 After MoDL (Aggarwal et al., IEEE TMI 2019; 38:394), with a memory between cascades as in recurrent inference machines
 (Lønning et al., Med Image Anal 2019; 53:64).
 """
@@ -35,7 +35,7 @@ class UnrolledShape:
     width: int = 32  # channels at half resolution; twice as many at a quarter
     hidden: int = 16  # channels that one cascade hands to the next
     coarse: int = 2  # residual blocks at a quarter
-    strength: float = 5.0  # of the consistent step
+    strength: float = 15.0  # of the consistent step
     consistent: bool = False  # one more step of data consistency at the end
 
 
@@ -72,7 +72,7 @@ class Cascade(nn.Module):
     def __init__(self, shape: UnrolledShape, *, first: bool, last: bool) -> None:
         super().__init__()
         width = shape.width
-        self.unit = shape.strength  # of the planes, over the root of lambda: the level of the signal
+        self.unit = shape.strength  # times share over the root of lambda: the level of the signal
         self.head = nn.Conv2d(16 + (0 if first else shape.hidden), width, 3, padding=1)
         self.told = nn.Linear(2, width, bias=False)
         self.fine = Residual(width)
@@ -87,7 +87,7 @@ class Cascade(nn.Module):
 
     def forward(self, rho: Tensor, normal: Tensor, scan: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """Denoised planes (frame, 2, y, x) and the next hidden state (frame, channel, y / 2, x / 2)."""
-        level = self.unit / scan[0]
+        level = self.unit * scan[1] / scan[0]
         seen = F.pixel_unshuffle(torch.cat((rho, normal), 1) / level, 2)
         begun = self.head(seen if hidden is None else torch.cat((seen, hidden), 1))
         fine = self.fine(F.relu(begun + self.told(scan)[:, None, None]))
@@ -111,7 +111,7 @@ class ErrorHead(nn.Module):
     def forward(self, features: Tensor, scan: Tensor) -> Tensor:
         """Bound (frame, 1, y, x) in units of the noise."""
         bound = F.softplus(F.pixel_shuffle(self.tail(F.relu(self.body(features.detach()))), 2))
-        return self.factor * self.unit / scan[0] * bound
+        return self.factor * self.unit * scan[1] / scan[0] * bound
 
 
 class Unrolled(nn.Module):
