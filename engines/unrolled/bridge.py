@@ -47,5 +47,5 @@ def bridge(
         pixels = solve_from(iteration, given + regularisation * denoised, pixels, ITERATIONS, tolerance)
     image = as_planes(box, pixels)
     if "proposed" in out:
-        image = balanced(out["proposed"][0], image, box.inside)
+        image = balanced(out["proposed"][0], image, box.inside, scan)
     return {"image": image[None], "error": out["error"]}

@@ -1,8 +1,8 @@
 """How firmly a network's image is held to the lines: lambda by the signal, so that scans of every SNR look alike to it.
 
 lambda weighs the network's proposal against samples of noise 1. The error of a proposal grows with the signal, so that
-the weight that suits it falls with its square; and N of fewer lines is smaller, all of it: lambda = (strength * share / level)^2,
-with the share of the lines that is used. The network is told lambda and share.
+the weight that suits it falls with its square; and N of fewer lines is smaller, all of it. With the share of the lines
+that is used, lambda = (strength * share / level)^2. The network is told lambda and share.
 """
 
 from typing import Final

@@ -96,7 +96,7 @@ def test_its_cascades_make_the_same_image(folder, form):
         inside = (rho != 0).any((0, 1))
         denoised, state, *rest = part.run(None, {"rho": rho, "normal": normal, "scan": scan, "hidden": state})
         rho = apply_inverse(inverse, normal[0] + scan[0] ** 2 * denoised[0])[None]
-    np.testing.assert_allclose(balanced(denoised[0], rho[0], inside)[None], image, atol=2e-3, rtol=1e-3)
+    np.testing.assert_allclose(balanced(denoised[0], rho[0], inside, scan)[None], image, atol=2e-3, rtol=1e-3)
     np.testing.assert_allclose(rest[0], error, atol=1e-4, rtol=1e-4)
 
 

@@ -11,7 +11,7 @@ from engines.linear.fourier import to_image, to_kspace
 from engines.linear.maps import bounding_box
 from engines.unrolled.problem import apply_inverse
 from engines.unrolled.run import close_support
-from engines.unrolled.strength import level_of
+from tests.engines.unrolled.scene import strength_of
 from trt_build.report import write
 from trt_build.report.cases import PATTERNS, Slice, simulate, undersample
 from trt_build.report.classical import linear, zero_filled
@@ -92,7 +92,7 @@ def nothing_added(inputs):
 
 
 def test_a_network_that_adds_nothing_is_the_linear_image_of_the_same_regularisation(case):
-    strength = 0.05**0.5 * level_of(case.calibration.lines, case.calibration.inside)
+    strength = strength_of(case.calibration, case.acquired, 0.05)
     drawn = network(nothing_added, strength).draw(case)
     seen = close_support(case.calibration)
     problem = prepare_columns(case.calibration.maps * seen, case.acquired, 0.05, bounding_box(seen))

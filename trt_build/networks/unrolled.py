@@ -5,9 +5,9 @@ the image is the last z, corrected where P (b + lambda z) differs from it by mor
 `consistent` P (b + lambda z) itself. The latter puts back the noise of the lines, or needs a lambda so large that the
 aliasing of bright fat survives all steps. Training sees the last z; the correction has no weights.
 
-Everything is in units of the whitened noise. lambda falls with the square of the signal (engines/unrolled/strength.py),
-so that it tells the level of the signal: the CNNs see images divided by it. They are told the root of lambda, which goes
-with the noise in what they see, and the share of the lines that are used.
+Everything is in units of the whitened noise. lambda falls with the square of the signal (engines/unrolled/strength.py)
+and so tells its level: the CNNs see images divided by it. They are told the root of lambda, which goes with the noise
+in what they see, and the share of the lines that are used.
 After MoDL (Aggarwal et al., IEEE TMI 2019; 38:394), with a memory between cascades as in recurrent inference machines
 (Lønning et al., Med Image Anal 2019; 53:64).
 """
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from engines.unrolled.balance import NOISE, WINDOW
+from engines.unrolled.balance import WINDOW
 from trt_build.networks.consistency import solve
 
 __all__ = ["Cascade", "ErrorHead", "Unrolled", "UnrolledShape", "balanced", "seen"]
@@ -44,12 +44,13 @@ def seen(rho: Tensor) -> Tensor:
     return (rho.abs().sum(1, keepdim=True) > 0).to(rho.dtype)
 
 
-def balanced(proposed: Tensor, consistent: Tensor, inside: Tensor) -> Tensor:
+def balanced(proposed: Tensor, consistent: Tensor, inside: Tensor, scan: Tensor) -> Tensor:
     """What engines/unrolled/balance.py says, of planes (frame, 2, y, x)."""
     objection = consistent - proposed
     both = torch.cat((objection.square().sum(1, keepdim=True), inside), 1)
     power, share = F.avg_pool2d(both, WINDOW, 1, WINDOW // 2).split(1, 1)  # type: ignore[no-untyped-call]
-    return proposed + F.relu(1 - NOISE * share / power.clamp(min=1e-6)) * objection
+    noise = scan[1] / (scan[1] + scan[0] * scan[0]).square()
+    return proposed + F.relu(1 - noise * share / power.clamp(min=1e-6)) * objection
 
 
 class Residual(nn.Module):
@@ -133,19 +134,19 @@ class Unrolled(nn.Module):
             with self._precision(normal):
                 denoised, hidden = cascade(rho, normal, scan, hidden)
             if number == len(self.cascades) and not self.shape.consistent:
-                rho = self._ended(denoised.float(), rho, normal, inverse, regularisation)
+                rho = self._ended(denoised.float(), rho, normal, inverse, scan)
             else:
                 rho = solve(inverse, normal + regularisation * denoised.float())
         with self._precision(normal):
             error = self.bound(hidden, scan)
         return rho, error.float()
 
-    def _ended(self, denoised: Tensor, rho: Tensor, normal: Tensor, inverse: Tensor, regularisation: Tensor) -> Tensor:
+    def _ended(self, denoised: Tensor, rho: Tensor, normal: Tensor, inverse: Tensor, scan: Tensor) -> Tensor:
         if self.training:
             return denoised
         inside = seen(rho)
         proposed = denoised * inside
-        return balanced(proposed, solve(inverse, normal + regularisation * proposed), inside)
+        return balanced(proposed, solve(inverse, normal + scan[0] * scan[0] * proposed), inside, scan)
 
     def _precision(self, tensor: Tensor) -> AbstractContextManager[object]:
         return torch.autocast(tensor.device.type, torch.bfloat16) if self.mixed else nullcontext()

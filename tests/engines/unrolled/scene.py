@@ -9,7 +9,7 @@ from engines.unrolled.problem import apply_inverse, as_planes
 from engines.unrolled.strength import level_of
 from tests.engines.coils import head, hybrid_space, noise_like, unit_maps
 
-LINES, COILS, SNR, STRENGTH, CALIBRATION = 96, 8, 30, 12.0, 24
+LINES, COILS, SNR, STRENGTH, CALIBRATION = 96, 8, 30, 30.0, 24
 
 
 class Scene(NamedTuple):
@@ -51,9 +51,9 @@ def make_scene(acquired, image=None, coils=None):
     return Scene(frame, acquired, calibration, (calibration.maps.conj() * images).sum(0) * calibration.inside)
 
 
-def strength_of(calibration, regularisation):
-    """What makes a certain lambda of these calibration lines, between the ends of it."""
-    return regularisation**0.5 * level_of(calibration.lines, calibration.inside)
+def strength_of(calibration, used, regularisation):
+    """What makes a certain lambda of these calibration lines and the lines (line,) used, between its ends."""
+    return regularisation**0.5 * level_of(calibration.lines, calibration.inside) / used.mean()
 
 
 def says(prepared, pixels):

@@ -20,7 +20,7 @@ EMBEDDED, GRID = every(4), every(4, calibration=0)
 def test_bridging_by_iteration_gives_the_image_that_the_inverse_gives(mask, consistency, regularisation):
     scene = make_scene(mask)
     whole, parts = shrinking()
-    prepared = prepare(scene.calibration, mask, strength_of(scene.calibration, regularisation))
+    prepared = prepare(scene.calibration, mask, strength_of(scene.calibration, mask, regularisation))
     bridged = draw(whole, Cascades(parts, 3), prepared, scene.frame)
     make_ready(prepared)
     exact = draw(whole, None, prepared, scene.frame)

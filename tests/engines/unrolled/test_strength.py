@@ -9,7 +9,7 @@ from engines.linear.errors import LinearError
 from engines.unrolled.run import prepare
 from engines.unrolled.strength import ENDS, level_of, regularisation_of, scan_of
 from tests.engines.coils import hybrid_space, noise_like, unit_maps
-from tests.engines.unrolled.scene import COILS, LINES, STRENGTH, every, make_scene, strength_of, subject
+from tests.engines.unrolled.scene import COILS, LINES, STRENGTH, every, make_scene, subject
 
 MASK = every(4)
 
@@ -39,30 +39,30 @@ def test_the_level_grows_as_the_signal_does_and_noise_has_no_part_in_it(brighter
 @pytest.mark.parametrize("seed", range(4))
 def test_noise_alone_is_held_as_firmly_as_can_be(seed):
     inside = subject() != 0
-    assert regularisation_of(level_of(lines_of(0 * subject(), seed), inside), STRENGTH) == ENDS[1]
+    assert regularisation_of(level_of(lines_of(0 * subject(), seed), inside), MASK, STRENGTH) == ENDS[1]
 
 
 def test_without_an_object_and_without_signal_there_is_a_lambda_all_the_same():
     nothing = np.zeros((COILS, LINES, LINES), np.complex64)
-    assert regularisation_of(level_of(nothing, np.zeros((LINES, LINES), np.bool_)), STRENGTH) == ENDS[1]
+    assert regularisation_of(level_of(nothing, np.zeros((LINES, LINES), np.bool_)), MASK, STRENGTH) == ENDS[1]
 
 
 @given(st.floats(1e-3, 1e6), st.floats(0.01, 1000))
-def test_lambda_is_the_inverse_square_of_the_level_over_the_strength_between_its_ends(level, strength):
+def test_lambda_is_the_inverse_square_of_the_level_over_strength_and_share_between_its_ends(level, strength):
     low, high = ENDS
-    wanted = (strength / level) ** 2
-    assert regularisation_of(level, strength) == pytest.approx(min(max(wanted, low), high))
+    wanted = (strength * MASK.mean() / level) ** 2
+    assert regularisation_of(level, MASK, strength) == pytest.approx(min(max(wanted, low), high))
 
 
 @given(st.floats(1e-3, 1e6), st.floats(1, 100))
 def test_a_brighter_scan_never_has_the_larger_lambda(level, brighter):
-    assert regularisation_of(level * brighter, STRENGTH) <= regularisation_of(level, STRENGTH)
+    assert regularisation_of(level * brighter, MASK, STRENGTH) <= regularisation_of(level, MASK, STRENGTH)
 
 
 @pytest.mark.parametrize("strength", [0.0, -12.0])
 def test_a_strength_that_is_not_positive_is_refused(strength):
     with pytest.raises(LinearError, match=r"got strength -?\d+, wanted a positive number"):
-        regularisation_of(30.0, strength)
+        regularisation_of(30.0, MASK, strength)
     with pytest.raises(LinearError, match="wanted a positive number"):
         prepare(make_scene(MASK).calibration, MASK, strength)
 
@@ -79,8 +79,9 @@ def test_frame_and_calibration_twice_as_bright_have_a_quarter_of_the_lambda():
 @pytest.mark.parametrize("share", [0.0, 0.04])
 def test_a_network_is_told_the_root_of_lambda_and_the_share_of_the_lines_that_it_uses(share):
     scene = make_scene(MASK)
-    prepared = prepare(scene.calibration, MASK, strength_of(scene.calibration, 0.09), share)
+    prepared = prepare(scene.calibration, MASK, STRENGTH, share)
     told = scan_of(prepared.box)
     assert told.dtype == np.float32
-    used = MASK.sum() - len(prepared.withheld)
-    np.testing.assert_allclose(told, [0.3, used / LINES], rtol=1e-6)
+    share = (MASK.sum() - len(prepared.withheld)) / LINES
+    root = STRENGTH * share / level_of(scene.calibration.lines, scene.calibration.inside)
+    np.testing.assert_allclose(told, [root, share], rtol=1e-6)
