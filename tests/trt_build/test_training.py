@@ -113,7 +113,7 @@ def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch):
 def test_shipped_recipes_can_be_read_and_changed():
     for path in RECIPES.glob("*.toml"):
         assert read_recipe(path, steps=7).steps == 7
-    assert read_recipe(RECIPES / "default.toml").setups().strength == 12.0
+    assert read_recipe(RECIPES / "default.toml").setups().strength == 15.0
 
 
 @pytest.mark.parametrize(
