@@ -70,7 +70,7 @@ def network_image(context: Context, drawn: Drawn, *, accompanies: bool) -> Recon
 
 def in_doubt(made: Reconstruction) -> bool:
     """Whether a network image breaks a limit of trust."""
-    return any(flag.code in FIGURES and flag.severity in (Severity.WARN, Severity.FAIL) for flag in made.flags)
+    return any(flag.code in FIGURES and flag.severity.broken for flag in made.flags)
 
 
 def error_map_of(made: Reconstruction, image: NetworkImage) -> Reconstruction:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gadgets.context import Context
+from gadgets.raw_verdict import label
 from protocols.events import Flag, Severity
 from protocols.messages import Image, Message, NoiseScan
 from protocols.stream import Node, beside
@@ -71,17 +72,16 @@ def _coils(noise: NoiseScan, context: Context) -> Iterator[Flag]:
         return
     ratio = np.sqrt(np.maximum(power, 1e-30) / median)
     worst = np.maximum(ratio, 1 / ratio)
-    labels = context.scan.coil_labels
     for coil in np.flatnonzero(worst > limit.value).tolist():
-        label = labels[coil] if coil < len(labels) else f"coil {coil}"
+        name = label(context, coil)
         yield context.flag(
             "noise_covariance_outlier",
             limit.judge(float(worst[coil])),
-            f"{label} has {ratio[coil]:.3g} times the noise of the median coil",
-            advice=limit.advice or f"check the plug and cable of {label}",
+            f"{name} has {ratio[coil]:.3g} times the noise of the median coil",
+            advice=limit.advice or f"check the plug and cable of {name}",
             score=round(float(ratio[coil]), 4),
             unit="1",
-            evidence={"coil": coil, "label": label},
+            evidence={"coil": coil, "label": name},
         )
     if not (worst > limit.value).any():
         text = f"noise of {len(power)} coils is alike"

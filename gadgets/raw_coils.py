@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from engines.quality.coils import DEAD_DB, closest_pair, in_db, level_db
 from gadgets.context import Context
-from gadgets.raw_verdict import label, verdict
+from gadgets.raw_verdict import behind, label, verdict
 from protocols.events import Flag, Severity
-from protocols.messages import Message, Readouts
+from protocols.messages import Readouts
 from protocols.mrd import AcqFlag, has_flag
 from protocols.stream import Node
 
@@ -17,7 +17,6 @@ __all__ = ["coils"]
 
 ENOUGH_NOISE = 2048  # samples of each coil: a level is known to 0.1 dB, a correlation to 0.02
 FIRST_LINES = 8
-BROKEN = (Severity.WARN, Severity.FAIL)
 STRONG = 100.0**2  # power by noise that the median coil must show before a silent coil is called so
 
 
@@ -29,16 +28,7 @@ def coils(context: Context) -> Node:
     plugs, or are coupled. `coil_signal`: a coil whose first lines hold noise alone. What cannot be told: a coil that
     lost half its signal and none of its noise, since how much signal is normal depends on where the coil lies.
     """
-
-    def node(messages: Iterator[Message]) -> Iterator[Message]:
-        bench = _Bench(context)
-        for message in messages:
-            yield message  # placed before it is judged; the receive buffer holds until the next one is pulled
-            if isinstance(message, Readouts) and len(message.headers):
-                yield from bench.take(message)
-        yield from bench.close()
-
-    return node
+    return behind(lambda: _Bench(context))
 
 
 class _Bench:
@@ -58,7 +48,7 @@ class _Bench:
         noisy = has_flag(message.headers["flags"], AcqFlag.IS_NOISE_MEASUREMENT)
         if noisy.any() and self._samples < ENOUGH_NOISE:
             noise = np.concatenate(list(message.samples[noisy]), axis=1)[:, : ENOUGH_NOISE - self._samples]
-            self._gathered.append(np.array(noise))
+            self._gathered.append(noise)
             self._samples += noise.shape[1]
         if noisy.all() or self._heard:
             return
@@ -103,7 +93,7 @@ class _Bench:
         limit = self._context.protocol.limits.get(code)
         highest = code == "coil_noise"
         extreme = int(np.argmax(level) if highest else np.argmin(level))
-        broken = [] if limit is None else [n for n, db in enumerate(level) if limit.judge(db) in BROKEN]
+        broken = [] if limit is None else [n for n, db in enumerate(level) if limit.judge(db).broken]
         for coil in broken or [extreme]:
             name, db = label(self._context, coil), float(level[coil])
             said = f"{name} is dead" if db < DEAD_DB else words[0].format(name, abs(db))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from engines.quality.spikes import Spikes, find_spikes, mend, predictor
 from gadgets.context import Context
-from gadgets.raw_verdict import label, place, verdict
+from gadgets.raw_verdict import behind, label, place, verdict
 from protocols.events import Flag
 from protocols.messages import Message, Readouts, Record
 from protocols.mrd import ENDING, AcqFlag, flag_mask, has_flag
@@ -30,20 +30,19 @@ def spikes(context: Context, despike: Despike = "flag") -> Node:
     neighbours predict in place of a spike, and `mark` writes that on the image. In an oversampled readout spikes are
     seen upon signal too, since neighbours tell the signal; without oversampling one must be five times what is around.
     """
+    if despike == "flag":
+        return behind(lambda: _Watch(context, mends=False))
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        watch = _Watch(context, despike)
+        watch = _Watch(context, mends=True)
         for message in messages:
             if not isinstance(message, Readouts) or not len(message.headers):
                 yield message
-            elif despike == "flag":
-                yield message  # placed before it is judged; the receive buffer holds until the next one is pulled
-                yield from watch.say(watch.look(message), message.headers)
-            else:
-                found = watch.look(message)
-                yield from watch.say(found, message.headers)
-                yield replace(message, samples=mend(message.samples, found)) if len(found) else message
-        yield watch.summary()
+                continue
+            found = watch.look(message)
+            yield from watch.say(found, message.headers)
+            yield replace(message, samples=mend(message.samples, found)) if len(found) else message
+        yield from watch.close()
 
     return node
 
@@ -62,14 +61,18 @@ class _Hit:
 class _Watch:
     """What has been found in one scan."""
 
-    def __init__(self, context: Context, despike: Despike) -> None:
+    def __init__(self, context: Context, *, mends: bool) -> None:
         encoding = context.scan.encodings[0]
         self._context = context
-        self._mends = despike == "interpolate"
+        self._mends = mends
         self._weights = predictor(min(encoding.recon_fov_mm[0] / encoding.encoded_fov_mm[0], 1.0))
         self._open: dict[tuple[int, ...], _Hit] = {}
         self._readouts = 0
         self._hit = 0
+
+    def take(self, message: Readouts) -> Iterator[Flag]:
+        """Look at a batch; say what is new."""
+        return self.say(self.look(message), message.headers)
 
     def look(self, message: Readouts) -> Spikes:
         """Find the spikes of a batch that count."""
@@ -87,10 +90,10 @@ class _Watch:
         if self._open and (headers["flags"] & ENDS_FRAME).any():
             yield from self._close()
 
-    def summary(self) -> Message:
-        """How many readouts of the scan were hit."""
+    def close(self) -> Iterator[Flag]:
+        """Say how many readouts of the scan were hit."""
         text = f"{self._hit} of {self._readouts} readouts have a spike"
-        return verdict(self._context, "spikes", self._hit, text, "readouts", advice=_advice(None))
+        yield verdict(self._context, "spikes", self._hit, text, "readouts", advice=_advice(None))
 
     def _note(self, found: Spikes, headers: NDArray[np.void]) -> Iterator[Flag]:
         for readout in np.unique(found.readout).tolist():

@@ -1,12 +1,43 @@
-"""How a check of raw data speaks: judged by the scan protocol's limit, UNKNOWN without one."""
+"""How a check of raw data works: behind the placement of what it judges, by the scan protocol's limits.
+
+Without a limit its word is UNKNOWN.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from gadgets.context import Context
 from protocols.events import Flag, Severity
-from protocols.messages import Record
+from protocols.messages import Message, Readouts, Record
+from protocols.stream import Node
 
-__all__ = ["label", "place", "verdict"]
+__all__ = ["Watch", "behind", "label", "place", "verdict"]
 
 Evidence = dict[str, int | float | str | list[int]]
+
+
+class Watch(Protocol):
+    """What a check has seen of one scan."""
+
+    def take(self, message: Readouts) -> Iterator[Flag]:
+        """Look at a batch; say what is new."""
+
+    def close(self) -> Iterator[Flag]:
+        """Say at the end of the scan what is left to say."""
+
+
+def behind(watch: Callable[[], Watch]) -> Node:
+    """Let every message pass before it is judged: the receive buffer holds until the next one is pulled."""
+
+    def node(messages: Iterator[Message]) -> Iterator[Message]:
+        watching = watch()
+        for message in messages:
+            yield message
+            if isinstance(message, Readouts) and len(message.headers):
+                yield from watching.take(message)
+        yield from watching.close()
+
+    return node
 
 
 def verdict(context: Context, code: str, score: float | None, text: str, unit: str, **more: object) -> Flag:

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from engines.quality.interference import heights_db, log_spectrum, offset_hz
 from gadgets.context import Context
-from gadgets.raw_verdict import verdict
+from gadgets.raw_verdict import behind, verdict
 from protocols.events import Flag, Severity
-from protocols.messages import Message, Readouts
+from protocols.messages import Readouts
 from protocols.mrd import AcqFlag, has_flag
 from protocols.stream import Node
 
@@ -30,16 +30,7 @@ def zipper(context: Context) -> Node:
     anatomy changes across k-space, a transmitter does not. It is told when half of k-space has come, and at the end;
     one that is heard in a part of the scan only is not told.
     """
-
-    def node(messages: Iterator[Message]) -> Iterator[Message]:
-        ear = _Ear(context)
-        for message in messages:
-            yield message  # placed before it is judged; the receive buffer holds until the next one is pulled
-            if isinstance(message, Readouts) and len(message.headers):
-                yield from ear.take(message)
-        yield from ear.close()
-
-    return node
+    return behind(lambda: _Ear(context))
 
 
 class _Ear:
@@ -66,7 +57,7 @@ class _Ear:
         self._dwell_us = float(message.headers["sample_time_us"][which[0]])
         steps = message.headers["idx"]["kspace_encode_step_1"][which].tolist()
         self._steps = [min([*self._steps, *steps]), max([*self._steps, *steps])]
-        logs = log_spectrum(np.array(message.samples[which, ::every])).astype(np.float64)
+        logs = log_spectrum(message.samples[which, ::every]).astype(np.float64)
         self._logs = logs if self._logs is None else self._logs + logs
         self._gathered += len(which)
         if self._gathered >= BLOCK:
@@ -85,7 +76,7 @@ class _Ear:
         if self._told or self._blocks < EARLY or self._steps[1] - self._steps[0] < self._wide:
             return
         flag = self._flag()
-        if flag.severity in (Severity.WARN, Severity.FAIL):
+        if flag.severity.broken:
             self._told = True
             yield flag
 

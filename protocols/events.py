@@ -20,6 +20,11 @@ class Severity(str, Enum):
     FAIL = "FAIL"
     UNKNOWN = "UNKNOWN"
 
+    @property
+    def broken(self) -> bool:
+        """Whether a limit was judged, and broken."""
+        return self in (Severity.WARN, Severity.FAIL)
+
 
 class _Event(BaseModel):
     """A frozen value with a version; unknown keys are refused."""

@@ -52,8 +52,8 @@ class Readouts:
     samples: NDArray[np.complex64]  # (readout, coil, sample); perhaps unaligned, perhaps read-only
     arrived_ns: int = 0  # monotonic clock when the last byte was there
 
-    def part(self, which: NDArray[np.bool_]) -> "Readouts":
-        """Some of the readouts (readout,), copied out of the receive buffer."""
+    def part(self, which: NDArray[np.bool_] | slice) -> "Readouts":
+        """Some of the readouts: those of a mask (readout,) copied out of the receive buffer, those of a slice not."""
         return Readouts(self.headers[which], self.trajectory[which], self.samples[which], self.arrived_ns)
 
 

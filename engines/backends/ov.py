@@ -66,12 +66,7 @@ def open_graph(job: Job) -> Iterator[Opened]:
         except (RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"openvino failed in {job.name}: {first_line(error)}") from error
 
-    yield Opened(infer, release, precision, _key(job, release, precision))
-
-
-def _key(job: Job, release: str, precision: str) -> dict[str, str]:
-    arithmetic = "convolutions in bf16" if precision == "bf16" else precision
-    return key_of(job, "openvino", release, arithmetic)
+    yield Opened(infer, release, precision, key_of(job, "openvino", release, precision))
 
 
 def _lent(array: NDArray[Any]) -> NDArray[Any]:
@@ -88,7 +83,7 @@ def _precision(job: Job, core: Any, release: str) -> str:
     reasons = []
     for precision in _PRECISIONS:
         if precision in job.precisions and precision in has:
-            reason = refused(job, _key(job, release, precision))
+            reason = refused(job, key_of(job, "openvino", release, precision))
             if reason is None:
                 return precision
             reasons.append(f"{precision} {reason}")

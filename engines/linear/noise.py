@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engines.linear.errors import LinearError, wanted_shape
 
-__all__ = ["bandwidth_scale", "covariance", "covariance_from_edges", "unwhitened", "whiten", "whitener"]
+__all__ = ["bandwidth_scale", "covariance", "unwhitened", "whiten", "whitener"]
 
 RANK_TOLERANCE: Final = 1e-6
 
@@ -72,18 +72,3 @@ def whiten(matrix: NDArray[np.complex64], samples: NDArray[Any]) -> NDArray[np.c
     if samples.ndim < 2 or samples.shape[-2] != matrix.shape[1]:
         raise LinearError(f"whitening: got samples {samples.shape}, wanted (..., {matrix.shape[1]} coils, samples)")
     return matrix @ samples.astype(np.complex64, copy=False)
-
-
-def covariance_from_edges(hybrid: NDArray[Any], columns: int | None = None) -> NDArray[np.complex128]:
-    """Estimate the covariance from acquired lines (coil, line, x) alone, when there is no noise scan.
-
-    Takes the outer half of the lines (high spatial frequencies) in the outermost `columns` (default: 1/16 of x) at
-    either side of the field of view, where there is air in most scans; what signal is there makes the estimate too
-    large. The roll-off of the receiver's filter makes it too small, by the same factor for all coils.
-    """
-    wanted_shape("noise from the edges, hybrid (coil, line, x)", hybrid, None, None, None)
-    _, lines, width = hybrid.shape
-    edge = max(1, width // 16) if columns is None else columns
-    outer = np.r_[0 : max(1, lines // 4), lines - max(1, lines // 4) : lines]
-    sides = np.concatenate([hybrid[:, outer, :edge], hybrid[:, outer, width - edge :]], axis=2)
-    return covariance(sides.reshape(hybrid.shape[0], -1))

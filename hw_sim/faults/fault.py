@@ -103,6 +103,10 @@ class Asked:
         """Tell which readouts (readout,) come when it has begun, of any kind."""
         return np.arange(len(scan.plan)) >= self.first(scan)
 
+    def gone_s(self, scan: Played) -> NDArray[np.float64]:
+        """Seconds (readout,) since it began, negative before."""
+        return (np.arange(len(scan.plan), dtype=np.float64) - self.first(scan)) * (scan.tr_ms * 1e-3)
+
     def here(self, scan: Played, count: int = 1) -> NDArray[np.bool_]:
         """Tell which readouts (readout,) are the imaging readout at its place and those that follow, `count` in all."""
         places = imaging(scan)

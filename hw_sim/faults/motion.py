@@ -54,7 +54,7 @@ def motion(asked: Asked, scan: Played) -> Played:
 
 def cough(asked: Asked, scan: Played) -> Played:
     """Let the patient move and come back, like half a sine, in steps."""
-    gone_s = (np.arange(len(scan.plan)) - asked.first(scan)) * scan.tr_ms * 1e-3
+    gone_s = asked.gone_s(scan)
     inside = (gone_s >= 0) & (gone_s < asked.keys["lasts"])
     height = np.sin(np.pi * gone_s / asked.keys["lasts"])
     return _displaced(asked, scan, np.where(inside, np.ceil(LEVELS * height) / LEVELS, 0.0))
@@ -62,7 +62,7 @@ def cough(asked: Asked, scan: Played) -> Played:
 
 def _breath(asked: Asked, scan: Played) -> NDArray[np.float64]:
     """How far the patient has breathed in (readout,), 0 to 1."""
-    gone_s = (np.arange(len(scan.plan)) - asked.first(scan)) * scan.tr_ms * 1e-3
+    gone_s = asked.gone_s(scan)
     breath = 0.5 - 0.5 * np.cos(2 * np.pi * gone_s / asked.keys["period"])
     return np.where((gone_s > 0) & (breath > 1e-9), breath, 0.0)
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hw_sim.errors import SimulationError
 from hw_sim.faults.fault import Asked
-from hw_sim.faults.spoil import numbers_of, part_of, remade, spoils
+from hw_sim.faults.spoil import numbers_of, remade, spoils
 from hw_sim.faults.truth import Truth
 from hw_sim.frontend import FULL_SCALE
 from hw_sim.scanner import Played
@@ -39,7 +39,7 @@ def late(asked: Asked, scan: Played, truth: Truth) -> Node:
                 yield message
                 continue
             for row, numbered in enumerate(numbers_of(message)):
-                one = part_of(message, slice(row, row + 1))
+                one = message.part(slice(row, row + 1))
                 if left and held is None and numbered == number:
                     held = one
                     truth.note(one.headers, scan.tr_ms)

@@ -12,7 +12,7 @@ from hw_sim.scanner import Played
 from protocols.messages import Message, Readouts
 from protocols.stream import Node, on
 
-__all__ = ["Act", "Remake", "numbers_of", "part_of", "remade", "spoils"]
+__all__ = ["Act", "Remake", "numbers_of", "remade", "spoils"]
 
 Act: TypeAlias = Callable[[Readouts], Iterable[Readouts]]
 Remake: TypeAlias = Callable[[NDArray[np.complex64], NDArray[np.intp]], NDArray[np.complex64]]
@@ -23,11 +23,6 @@ def numbers_of(batch: Readouts) -> NDArray[np.intp]:
     return batch.headers["scan_counter"].astype(np.intp) - 1
 
 
-def part_of(batch: Readouts, rows: slice) -> Readouts:
-    """Some of the readouts, not copied."""
-    return Readouts(batch.headers[rows], batch.trajectory[rows], batch.samples[rows])
-
-
 def spoils(hit: NDArray[np.bool_], scan: Played, truth: Truth, act: Act) -> Node:
     """Let `act` have the readouts of a scan that are hit (readout,), run by run; all others pass untouched."""
 
@@ -35,7 +30,7 @@ def spoils(hit: NDArray[np.bool_], scan: Played, truth: Truth, act: Act) -> Node
         here = hit[numbers_of(batch)]
         cuts = np.flatnonzero(np.diff(here)) + 1
         for first, last in zip([0, *cuts], [*cuts, len(here)], strict=True):
-            part = part_of(batch, slice(first, last))
+            part = batch.part(slice(first, last))
             if here[first]:
                 truth.note(part.headers, scan.tr_ms)
                 yield from act(part)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from engines.linear.noise import covariance
+
 FOV_MM = 240.0
 
 
@@ -76,3 +78,15 @@ def hybrid_space(images):
 
 def nrmse(got, wanted):
     return float(np.linalg.norm(got - wanted) / np.linalg.norm(wanted))
+
+
+def covariance_from_edges(hybrid):
+    """Noise covariance of acquired lines (coil, line, x) that came without a noise scan, from air at high frequencies.
+
+    The outer half of the lines in the outermost sixteenths of x. Signal there makes it too large, the roll-off of the
+    receiver's filter too small, by the same factor for all coils.
+    """
+    _, lines, width = hybrid.shape
+    edge, outer = max(1, width // 16), np.r_[0 : max(1, lines // 4), lines - max(1, lines // 4) : lines]
+    sides = np.concatenate([hybrid[:, outer, :edge], hybrid[:, outer, width - edge :]], axis=2)
+    return covariance(sides.reshape(len(hybrid), -1))

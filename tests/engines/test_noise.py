@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.linear.errors import LinearError
-from engines.linear.noise import bandwidth_scale, covariance, covariance_from_edges, unwhitened, whiten, whitener
-from tests.engines.coils import noise_like
+from engines.linear.noise import bandwidth_scale, covariance, unwhitened, whiten, whitener
+from tests.engines.coils import covariance_from_edges, noise_like
 
 
 def mixed_noise(coils, samples, seed=0):

@@ -16,8 +16,9 @@ from engines.linear.espirit import espirit_maps
 from engines.linear.fourier import readout_to_hybrid, to_image
 from engines.linear.grappa import fill_lines, fit_grappa, sampling_grid
 from engines.linear.maps import bounding_box, support, walsh_maps
-from engines.linear.noise import covariance_from_edges, whiten, whitener
+from engines.linear.noise import whiten, whitener
 from engines.linear.preconditioned import prepare_iteration, solve_iteratively
+from tests.engines.coils import covariance_from_edges
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "mrd"
 LINES, FIRST, COUNT, COILS = 128, 52, 24, 16

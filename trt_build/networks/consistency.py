@@ -8,7 +8,7 @@ is a grid and pixels y / R apart are solved together. The same graph serves both
 import torch
 from torch import Tensor
 
-__all__ = ["solve"]
+__all__ = ["level", "solve"]
 
 
 def solve(inverse: Tensor, planes: Tensor) -> Tensor:
@@ -20,3 +20,8 @@ def solve(inverse: Tensor, planes: Tensor) -> Tensor:
     real = product[:, :, :, 0, 0] - product[:, :, :, 1, 1]
     imaginary = product[:, :, :, 1, 0] + product[:, :, :, 0, 1]
     return torch.stack((real, imaginary)).permute(3, 0, 4, 1, 2).reshape(frames, 2, rows, columns)
+
+
+def level(scan: Tensor, strength: float) -> Tensor:
+    """Level of the signal that the lambda of `scan` (2,) was made from: engines/unrolled/strength.py, turned around."""
+    return strength * scan[1] / scan[0]

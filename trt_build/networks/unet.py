@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from trt_build.networks.consistency import solve
+from trt_build.networks.consistency import level, solve
 
 __all__ = ["UNet", "UNetShape"]
 
@@ -51,12 +51,12 @@ class UNet(nn.Module):
         """Add to P b what the convolutions find missing."""
         with torch.autocast(normal.device.type, enabled=False):
             linear = solve(inverse, normal)
-        unit = self.shape.strength * scan[1] / scan[0]
+        unit = level(scan, self.shape.strength)
         features, kept = linear / unit, []
-        for level, block in enumerate(self.down):
-            features = block(features if level == 0 else F.max_pool2d(features, 2))
+        for depth, block in enumerate(self.down):
+            features = block(features if depth == 0 else F.max_pool2d(features, 2))
             kept.append(features)
-        for level in reversed(range(self.shape.levels)):
-            features = self.merge[level](torch.cat((kept[level], self.up[level](features)), 1))
+        for depth in reversed(range(self.shape.levels)):
+            features = self.merge[depth](torch.cat((kept[depth], self.up[depth](features)), 1))
         image: Tensor = linear + unit * self.last(features)
         return image

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from engines.unrolled.balance import WINDOW
-from trt_build.networks.consistency import solve
+from trt_build.networks.consistency import level, solve
 
 __all__ = ["Cascade", "ErrorHead", "Unrolled", "UnrolledShape", "balanced", "seen"]
+
 TYPICAL: Final = 30.0  # level of the signal over a typical error bound
 
 
@@ -44,9 +45,14 @@ def seen(rho: Tensor) -> Tensor:
     return (rho.abs().sum(1, keepdim=True) > 0).to(rho.dtype)
 
 
-def balanced(proposed: Tensor, consistent: Tensor, inside: Tensor, scan: Tensor) -> Tensor:
+def consistent(proposed: Tensor, normal: Tensor, inverse: Tensor, scan: Tensor) -> Tensor:
+    """P (b + lambda z) of planes (frame, 2, y, x)."""
+    return solve(inverse, normal + scan[0] * scan[0] * proposed)
+
+
+def balanced(proposed: Tensor, nearest: Tensor, inside: Tensor, scan: Tensor) -> Tensor:
     """What engines/unrolled/balance.py says, of planes (frame, 2, y, x)."""
-    objection = consistent - proposed
+    objection = nearest - proposed
     both = torch.cat((objection.square().sum(1, keepdim=True), inside), 1)
     power, share = F.avg_pool2d(both, WINDOW, 1, WINDOW // 2).split(1, 1)  # type: ignore[no-untyped-call]
     noise = scan[1] / (scan[1] + scan[0] * scan[0]).square()
@@ -73,7 +79,7 @@ class Cascade(nn.Module):
     def __init__(self, shape: UnrolledShape, *, first: bool, last: bool) -> None:
         super().__init__()
         width = shape.width
-        self.unit = shape.strength  # times share over the root of lambda: the level of the signal
+        self.strength = shape.strength
         self.head = nn.Conv2d(16 + (0 if first else shape.hidden), width, 3, padding=1)
         self.told = nn.Linear(2, width, bias=False)
         self.fine = Residual(width)
@@ -88,13 +94,13 @@ class Cascade(nn.Module):
 
     def forward(self, rho: Tensor, normal: Tensor, scan: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """Denoised planes (frame, 2, y, x) and the next hidden state (frame, channel, y / 2, x / 2)."""
-        level = self.unit * scan[1] / scan[0]
-        seen = F.pixel_unshuffle(torch.cat((rho, normal), 1) / level, 2)
+        unit = level(scan, self.strength)
+        seen = F.pixel_unshuffle(torch.cat((rho, normal), 1) / unit, 2)
         begun = self.head(seen if hidden is None else torch.cat((seen, hidden), 1))
         fine = self.fine(F.relu(begun + self.told(scan)[:, None, None]))
         coarse = self.coarse(F.relu(self.down(fine)))
         features = F.relu(self.merged(fine + F.pixel_shuffle(self.up(coarse), 2)))
-        return rho + level * F.pixel_shuffle(self.tail(features), 2), self.carry(features)
+        return rho + unit * F.pixel_shuffle(self.tail(features), 2), self.carry(features)
 
 
 class ErrorHead(nn.Module):
@@ -104,7 +110,7 @@ class ErrorHead(nn.Module):
 
     def __init__(self, shape: UnrolledShape) -> None:
         super().__init__()
-        self.unit = shape.strength / TYPICAL
+        self.strength = shape.strength / TYPICAL
         self.body = nn.Conv2d(shape.width, 16, 3, padding=1)
         self.tail = nn.Conv2d(16, 4, 3, padding=1)
         self.register_buffer("factor", torch.ones(()))  # conformal, found after training
@@ -112,7 +118,7 @@ class ErrorHead(nn.Module):
     def forward(self, features: Tensor, scan: Tensor) -> Tensor:
         """Bound (frame, 1, y, x) in units of the noise."""
         bound = F.softplus(F.pixel_shuffle(self.tail(F.relu(self.body(features.detach()))), 2))
-        return self.factor * self.unit * scan[1] / scan[0] * bound
+        return self.factor * level(scan, self.strength) * bound
 
 
 class Unrolled(nn.Module):
@@ -128,7 +134,6 @@ class Unrolled(nn.Module):
 
     def forward(self, normal: Tensor, inverse: Tensor, scan: Tensor) -> tuple[Tensor, Tensor]:
         """Image (frame, 2, y, x) and error (frame, 1, y, x), in units of the noise."""
-        regularisation = scan[0] * scan[0]
         rho, hidden = solve(inverse, normal), None
         for number, cascade in enumerate(self.cascades, 1):
             with self._precision(normal):
@@ -136,7 +141,7 @@ class Unrolled(nn.Module):
             if number == len(self.cascades) and not self.shape.consistent:
                 rho = self._ended(denoised.float(), rho, normal, inverse, scan)
             else:
-                rho = solve(inverse, normal + regularisation * denoised.float())
+                rho = consistent(denoised.float(), normal, inverse, scan)
         with self._precision(normal):
             error = self.bound(hidden, scan)
         return rho, error.float()
@@ -146,7 +151,7 @@ class Unrolled(nn.Module):
             return denoised
         inside = seen(rho)
         proposed = denoised * inside
-        return balanced(proposed, solve(inverse, normal + scan[0] * scan[0] * proposed), inside, scan)
+        return balanced(proposed, consistent(proposed, normal, inverse, scan), inside, scan)
 
     def _precision(self, tensor: Tensor) -> AbstractContextManager[object]:
         return torch.autocast(tensor.device.type, torch.bfloat16) if self.mixed else nullcontext()
