@@ -15,6 +15,7 @@ from trt_build.data.volumes import SCALE, Head
 __all__ = ["head_scene"]
 
 SPACING_MM: Final = 1.2  # of the points a volume is asked at: finer than its voxels, coarser than the fine grid
+OPPOSED: Final = 0.2  # share of scans in which all around the brain has the opposite sign, as fat has in some echoes
 REGION_SETS: Final = 3  # random sets of brain regions that get signals of their own
 # Directions of rows and columns in RAS for axial, coronal and sagittal slices, as they are hung.
 PLANES: Final = (((0, -1, 0), (-1, 0, 0)), ((0, 0, -1), (-1, 0, 0)), ((0, 0, -1), (0, -1, 0)))
@@ -37,14 +38,15 @@ def head_scene(head: Head, grid: Grid, chance: np.random.Generator, natural: flo
 
     def scan(draw: np.random.Generator) -> NDArray[np.float32]:
         if draw.random() < natural:
-            return fine.clip(0)
+            return fine.clip(0) * (2 * groups[0] - 1) if draw.random() < OPPOSED else fine.clip(0)
         inner, outer = tissue_curves(draw, head.levels)
         around = outer[step]
         image = around + groups[0] * (inner[step] - around)
         for group in groups[1:]:
             image *= 1 + np.float32(draw.normal(0, 0.1)) * group
         image += np.float32(draw.uniform(-0.4, 0.6)) * lines
-        return _finished(image, step, grid, draw)
+        image = _finished(image, step, grid, draw)
+        return image * (2 * groups[0] - 1) if draw.random() < OPPOSED else image
 
     return scan
 
