@@ -8,7 +8,7 @@ from typing import Any, Final
 
 __all__ = ["lower_convolutions"]
 
-FOLLOW: Final = ("Add", "Relu", "DepthToSpace")  # computed in bfloat16 where all that they take is
+FOLLOW: Final = ("Add", "Relu", "DepthToSpace")  # computed in bfloat16 where the images that they take are
 
 
 def lower_convolutions(model: Any) -> None:
@@ -21,7 +21,7 @@ def lower_convolutions(model: Any) -> None:
             how = node.get_attributes()
             sizes = (how[key] for key in ("strides", "pads_begin", "pads_end", "dilations"))
             made = operations.convolution(*(_low(node.input_value(n)) for n in range(2)), *sizes)
-        elif kind in FOLLOW and all(_is_low(port) or _constant(port.get_node()) for port in node.input_values()):
+        elif kind in FOLLOW and _follows(node.input_values()):
             made = _again(node, [_low(port) for port in node.input_values()])
         else:
             continue
@@ -29,6 +29,12 @@ def lower_convolutions(model: Any) -> None:
         for port in node.output(0).get_target_inputs():
             port.replace_source_output(single.output(0))
     model.validate_nodes_and_infer_types()
+
+
+def _follows(ports: list[Any]) -> bool:
+    """Whether an image is bfloat16 and the rest is so too, or a number for each of its channels."""
+    low = [_is_low(port) for port in ports]
+    return any(low) and all(is_low or _a_channel_each(port) for is_low, port in zip(low, ports, strict=True))
 
 
 def _again(node: Any, inputs: list[Any]) -> Any:
@@ -54,7 +60,7 @@ def _is_low(port: Any) -> bool:
     return bool(node.get_type_name() == "Convert" and node.input_value(0).get_element_type().to_string() == "bf16")
 
 
-def _constant(node: Any) -> bool:
-    """Whether it is a constant, or one in another shape, as biases are."""
-    kind = node.get_type_name()
-    return kind == "Constant" or (kind == "Reshape" and _constant(node.input_value(0).get_node()))
+def _a_channel_each(port: Any) -> bool:
+    """Whether it is (…, channel, 1, 1): a bias, or what a cascade is told of the scan."""
+    shape = port.get_partial_shape()
+    return shape.rank.is_static and len(shape) >= 3 and all(shape[n].is_static and shape[n] == 1 for n in (-1, -2))

@@ -17,7 +17,6 @@ from engines.linear.unfold import Unfolding, equispaced, prepare_unfolding
 
 __all__ = ["Calibration", "MapMethod", "grappa_for", "iteration_for", "learn", "problem_for", "unfolding_for"]
 
-FAINTEST = 0.02  # share of the object's signal above which a pixel counts as object
 Mask: TypeAlias = NDArray[np.bool_]
 MapMethod: TypeAlias = Literal["walsh", "espirit"]
 
@@ -52,7 +51,7 @@ def learn(
     count = len(expected)
     estimate = walsh_maps if method == "walsh" else espirit_maps
     maps = estimate(lines, count, first_line)
-    made = Calibration(maps, support(lines, count, first_line, FAINTEST), lines, first_line, regularisation)
+    made = Calibration(maps, support(lines, count, first_line), lines, first_line, regularisation)
     unfolding = unfolding_for(made, expected)
     if unfolding is not None or not expected.any() or gapless(expected):
         return replace(made, unfolding=unfolding)
