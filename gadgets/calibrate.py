@@ -4,12 +4,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from engines.linear.calibration import Calibration, MapMethod, grappa_for, learn
 from engines.linear.columns import ColumnInverse, Columns, invert_columns
+from engines.linear.errors import LinearError
 from gadgets.context import Context
 from protocols.messages import Calibrated, Frame, Message, Reference
 from protocols.stream import Node
@@ -65,12 +68,14 @@ class _Desk:
         self._regularisation = regularisation
         self._grappa = grappa
         self._inverse_bytes = 0
+        self._at_once = "network" not in dict(context.protocol.chain.nodes)  # a network's own inverse goes first
+        self._begun: dict[int, tuple[Columns, Future[ColumnInverse | None]]] = {}
         self._series = context.scan.encodings[0].repeats
 
     def begin(self, slice_: int, reference: Reference) -> Calibrated:
         """Start to learn; what is learned is kept for scans that depend on this one."""
         result: Future[object] = self._context.workers.submit(self._learn, slice_, reference)
-        return Calibrated(slice_, result)
+        return Calibrated(slice_, result, partial(self._invert, slice_))
 
     def kept(self, slice_: int, frame: Frame) -> Calibrated | None:
         """What the scan that this one depends on has left for a slice of the same size and coils."""
@@ -93,7 +98,10 @@ class _Desk:
         if self._context.scan.measurement_id:
             self._context.memory.calibrations.put((self._context.scan.measurement_id, slice_), made)
         if made.problem is not None and self._series and self._has_room(made.problem):
-            made = replace(made, inverse=self._context.workers.submit(self._invert, made.problem))
+            self._begun[slice_] = made.problem, Future()
+            made = replace(made, inverse=self._begun[slice_][1])
+            if self._at_once:
+                self._invert(slice_)
         return made
 
     def _has_room(self, problem: Columns) -> bool:
@@ -101,11 +109,19 @@ class _Desk:
         self._inverse_bytes += columns * rows * rows * 8
         return self._inverse_bytes <= MOST_INVERSE_BYTES
 
-    def _invert(self, problem: Columns) -> ColumnInverse | None:
+    def _invert(self, slice_: int) -> None:
+        """Begin to invert the columns of a slice, unless that has begun."""
+        begun = self._begun.pop(slice_, None)
+        if begun is not None:
+            self._context.workers.submit(self._inverted, *begun)
+
+    def _inverted(self, problem: Columns, inverse: "Future[ColumnInverse | None]") -> None:
         began = time.perf_counter()
-        inverse = invert_columns(problem, self._context.cancelled, workers=self._context.workers)
+        try:
+            inverse.set_result(invert_columns(problem, self._context.cancelled, workers=self._context.workers))
+        except (LinearError, np.linalg.LinAlgError) as error:
+            inverse.set_exception(error)
         self._context.took("invert columns", (time.perf_counter() - began) * 1e3)
-        return inverse
 
 
 def _shape(frame: Frame) -> tuple[int, ...]:

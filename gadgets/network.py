@@ -104,10 +104,12 @@ class _Desk:
         yield from self._overdue()
 
     def _foresee(self, calibrated: Calibrated) -> None:
-        """Let the inverse be made while the frame is still being acquired."""
+        """Let the inverses be made while the frame is still being acquired."""
         opened = self._loan.state()
         if isinstance(opened, Opened):
             self._preparations.foresee(calibrated, opened.model.card.strength)
+        else:
+            calibrated.result.add_done_callback(lambda _: calibrated.invert())
 
     def _begin(self, made: Reconstruction) -> Iterator[Message]:
         """Give the frame to the network, or say why not."""

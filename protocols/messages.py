@@ -4,7 +4,7 @@ Coordinates are LPS mm from the isocentre. `hybrid` space means: phase encoding 
 image space; both centred (index n // 2 is k = 0 or x = 0), FFTs orthonormal.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -102,6 +102,7 @@ class Calibrated:
 
     slice: int
     result: Future[object]  # an engines.linear calibration
+    invert: Callable[[], None] = lambda: None  # let the linear inverse be made, once `result` is there
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,6 +32,7 @@ PORTS: Final[Mapping[str, tuple[Dimensions, str, str]]] = {
     "normal": (PLANES, "right-hand side b = S^H F^H y in the box, real and imaginary part", "sigma"),
     "inverse": (("group", "2*alias", "alias"), "Re P above Im P of P = (N + lambda)^-1", "1"),
     "scan": ((2,), "root of lambda = (strength * share / level)^2, share of the lines that are used", "1"),
+    "noise": (("y", "x"), "variance of P b, mean over 9 x 9 pixels (engines/unrolled/balance.py)", "sigma^2"),
     "rho": (PLANES, "image of the consistent step before, real and imaginary part", "sigma"),
     "hidden": (("frame", 0, "y/2", "x/2"), "state of the cascade before; zeros for the first", "1"),
     "image": (PLANES, "image, real and imaginary part", "sigma"),
@@ -66,8 +67,8 @@ class _Whole(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, normal: Tensor, inverse: Tensor, scan: Tensor) -> tuple[Tensor, ...]:
-        return self.network(normal, inverse, scan)
+    def forward(self, normal: Tensor, inverse: Tensor, scan: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+        return self.network(normal, inverse, scan, noise)
 
 
 class _Cascade(nn.Module):
@@ -127,7 +128,7 @@ def export_network(network: Unrolled, folder: Path, facts: Facts) -> None:
 
 
 def _graphs(network: Unrolled) -> list[_Graph]:
-    graphs = [_Graph("model", _Whole(network), ("normal", "inverse", "scan"), ("image", "error"))]
+    graphs = [_Graph("model", _Whole(network), ("normal", "inverse", "scan", "noise"), ("image", "error"))]
     last = len(network.cascades) - 1
     for number in range(last + 1):
         image = "proposed" if number == last and not network.shape.consistent else "denoised"
@@ -141,8 +142,8 @@ def _graphs(network: Unrolled) -> list[_Graph]:
 def _cases(network: Unrolled, graph: _Graph) -> dict[str, Arrays]:
     """Small inputs of a graph: a dense inverse and blocks, or planes of two sizes."""
     cases: dict[str, Arrays] = {}
-    for name, (normal, inverse, scan) in small_problems(network.shape.strength).items():
-        given = {"normal": normal, "inverse": inverse, "scan": scan}
+    for name, (normal, inverse, scan, noise) in small_problems(network.shape.strength).items():
+        given = {"normal": normal, "inverse": inverse, "scan": scan, "noise": noise}
         if graph.name != "model":
             state = np.random.default_rng(1).standard_normal(
                 (len(normal), network.shape.hidden, normal.shape[2] // 2, normal.shape[3] // 2), np.float32

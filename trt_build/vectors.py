@@ -12,11 +12,14 @@ from engines.unrolled.strength import regularisation_of, scan_of
 __all__ = ["small_problems"]
 
 COILS, SNR = 6, 30.0
-Problem = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+Problem = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 
 def small_problems(strength: float, seed: int = 0) -> Mapping[str, Problem]:
-    """Right-hand side (1, 2, y, x), inverse and scan of a disc in six coils: dense 32 x 32, blocks of 4 in 64 x 32."""
+    """Right-hand side (1, 2, y, x), inverse, scan and noise (y, x) of a disc in six coils.
+
+    Dense 32 x 32, blocks of 4 in 64 x 32.
+    """
     dense = np.zeros(32, np.bool_)
     dense[::3] = True
     dense[12:20] = True
@@ -38,4 +41,4 @@ def _problem(acquired: NDArray[np.bool_], width: int, strength: float, seed: int
     hybrid = (hybrid + noise[0] + 1j * noise[1]) * acquired[:, None]
     regularisation = regularisation_of(SNR, acquired, strength)
     problem = network_problem(maps, acquired, regularisation, box=(slice(0, len(acquired)), slice(0, width)))
-    return normal_image(problem, hybrid.astype(np.complex64)), problem.inverse, scan_of(problem)
+    return normal_image(problem, hybrid.astype(np.complex64)), problem.inverse, scan_of(problem), problem.noise

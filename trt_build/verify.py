@@ -122,7 +122,7 @@ def _module(name: str) -> Backend:
 def _scans(infer: Infer, setup: Setup) -> Iterator[_Scan]:
     inside = setup.inside > 0
     for normal, target in zip(setup.normal, setup.target, strict=True):
-        tensors = {"normal": normal[None], "inverse": setup.inverse, "scan": setup.scan}
+        tensors = {"normal": normal[None], "inverse": setup.inverse, "scan": setup.scan, "noise": setup.noise}
         image, truth = infer(tensors)["image"], np.hypot(target[0], target[1])
         yield _Scan(tensors, truth, inside, quality(np.hypot(*image[0]), truth, inside), image)
 

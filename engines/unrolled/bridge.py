@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.linear.preconditioned import ColumnIteration, solve_from
-from engines.unrolled.balance import balanced
+from engines.unrolled.balance import balanced, rough_noise
 from engines.unrolled.problem import NetworkBox, as_box, as_planes
 from engines.unrolled.strength import scan_of
 
@@ -47,5 +47,5 @@ def bridge(
         pixels = solve_from(iteration, given + regularisation * denoised, pixels, ITERATIONS, tolerance)
     image = as_planes(box, pixels)
     if "proposed" in out:
-        image = balanced(out["proposed"][0], image, box.inside, scan)
+        image = balanced(out["proposed"][0], image, box.inside, rough_noise(scan, box.inside))
     return {"image": image[None], "error": out["error"]}

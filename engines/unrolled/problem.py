@@ -7,7 +7,7 @@ product takes both: rows of the plane are read as (alias, folded), pixels that s
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ from engines.linear.halves import both
 from engines.linear.hermitian import hermitian_inverse
 from engines.linear.maps import bounding_box
 from engines.linear.unfold import aliased_inverse, equispaced
+from engines.unrolled.balance import windowed
 
 __all__ = [
     "MULTIPLE",
@@ -39,6 +40,7 @@ __all__ = [
 MULTIPLE: Final = 8  # rows and columns of the planes are multiples of it
 Form: TypeAlias = Literal["auto", "dense"]
 Planes: TypeAlias = NDArray[np.float32]  # (2, row, column): real and imaginary part
+Power: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +61,7 @@ class NetworkProblem(NetworkBox):
     """The box with its inverse: all that a consistent step needs."""
 
     inverse: NDArray[np.float32]  # (group, 2 * alias, alias): real over imaginary part; zero for unseen pixels
+    noise: NDArray[np.float32]  # (row, column) variance of P b, whose lines have sigma 1, as balance.py wants it
 
 
 def network_box(
@@ -104,12 +107,12 @@ def invert_box(
 
     Dense inverses take rows^2 * 8 bytes a column and are made in place, by the caller and one of `workers`, if free.
     """
-    inverse = _blocks(box) if box.alias < box.padded[0] else _dense(box, cancelled, workers)
+    noise = np.zeros(box.padded, np.float32)
+    inverse = _blocks(box, noise) if box.alias < box.padded[0] else _dense(box, noise, cancelled, workers)
     if inverse is None:
         return None
-    return NetworkProblem(
-        box.shape, box.rows, box.columns, box.padded, box.inside, box.alias, box.columns_problem, inverse
-    )
+    known = {field.name: getattr(box, field.name) for field in fields(NetworkBox)}
+    return NetworkProblem(**known, inverse=inverse, noise=windowed(noise))
 
 
 def network_problem(
@@ -125,8 +128,10 @@ def network_problem(
     return made
 
 
-def _dense(box: NetworkBox, cancelled: Callable[[], bool], workers: Executor | None, at_once: int = 8) -> Planes | None:
-    """(column, 2 * row, row) of (N + lambda)^-1."""
+def _dense(
+    box: NetworkBox, noise: Power, cancelled: Callable[[], bool], workers: Executor | None, at_once: int = 8
+) -> Planes | None:
+    """(column, 2 * row, row) of (N + lambda)^-1; fills in `noise`."""
     problem = box.columns_problem
     height, width = box.padded
     spread = point_spread(problem)
@@ -140,13 +145,13 @@ def _dense(box: NetworkBox, cancelled: Callable[[], bool], workers: Executor | N
                 stopped.append(start)
                 list(left)  # nothing is left for the other one either
                 return
-            _invert_part(box, slice(start, start + at_once), spread, packed)
+            _invert_part(box, slice(start, start + at_once), spread, packed, noise)
 
     both(invert, invert, workers)
     return None if stopped else packed
 
 
-def _invert_part(box: NetworkBox, part: slice, spread: NDArray[np.complex64], packed: Planes) -> None:
+def _invert_part(box: NetworkBox, part: slice, spread: NDArray[np.complex64], packed: Planes, noise: Power) -> None:
     """Invert some columns into their places; a row of N that is zero would come out as 1 / lambda and is zero here."""
     part = slice(part.start, min(part.stop, box.columns_problem.maps.shape[2]))
     seen = box.inside[:, part]
@@ -159,10 +164,18 @@ def _invert_part(box: NetworkBox, part: slice, spread: NDArray[np.complex64], pa
     np.einsum("xii->xi", matrices)[:] *= seen[reach].T
     packed[part, reach, reach] = matrices.real
     packed[part, height + reach.start : height + reach.stop, reach] = matrices.imag
+    noise[reach, part] = _variance(matrices, box.columns_problem.regularisation).T
 
 
-def _blocks(box: NetworkBox) -> Planes:
-    """(folded line and column, 2 * alias, alias) of (E^H E / R + lambda)^-1; see unfold.py for the model."""
+def _variance(inverse: NDArray[np.complex64], regularisation: float) -> Power:
+    """Diagonal (…, n) of P N P = P - lambda P^2 for Hermitian P (…, n, n), summed in single precision."""
+    squares = np.einsum("...ij,...ij->...i", inverse, inverse.conj()).real
+    diagonal: Power = np.einsum("...ii->...i", inverse).real - np.float32(regularisation) * squares
+    return diagonal.clip(min=0)
+
+
+def _blocks(box: NetworkBox, noise: Power) -> Planes:
+    """(folded line and column, 2 * alias, alias) of (E^H E / R + lambda)^-1, see unfold.py; fills in `noise`."""
     problem = box.columns_problem
     lines, alias = box.shape[0], box.alias
     folded, used = lines // alias, problem.maps.shape[2]
@@ -175,6 +188,8 @@ def _blocks(box: NetworkBox) -> Planes:
     packed = np.zeros((folded, box.padded[1], 2 * alias, alias), np.float32)
     packed[:, :used, :alias] = inverse.real
     packed[:, :used, alias:] = inverse.imag
+    variance = _variance(inverse, problem.regularisation) * seen
+    noise[:, :used] = variance.transpose(2, 0, 1).reshape(lines, used)
     return packed.reshape(-1, 2 * alias, alias)
 
 

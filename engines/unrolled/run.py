@@ -214,7 +214,8 @@ def _outputs(
     box, ready = prepared.box, prepared.problem
     if ready is not None:
         form: Consistency = "columns" if box.alias == box.padded[0] else "blocks"
-        return whole({"normal": normal, "inverse": ready.inverse, "scan": scan_of(box)}), form
+        tensors = {"normal": normal, "inverse": ready.inverse, "scan": scan_of(box), "noise": ready.noise}
+        return whole(tensors), form
     if cascades is None:
         raise EngineError("the inverse of this slice is not ready yet, and the model has no cascades to bridge it")
     iteration = prepare_iteration(box.columns_problem)

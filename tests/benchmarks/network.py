@@ -65,6 +65,7 @@ def time_engine(problem):
         "normal": normal_image(prepared.box, problem.hybrid),
         "inverse": prepared.problem.inverse,
         "scan": scan_of(prepared.box),
+        "noise": prepared.problem.noise,
     }
     with open_engine(model) as engine:
         say(f"network: {engine.backend} {engine.version}, {engine.precision}, box {prepared.box.padded}")

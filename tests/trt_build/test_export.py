@@ -76,7 +76,8 @@ def test_sizes_it_was_not_exported_with(folder, network, alias, rows, columns, f
     chance = np.random.default_rng(3)
     normal = 10 * chance.standard_normal((frames, 2, rows, columns), np.float32)
     inverse = chance.standard_normal((rows * columns // alias, 2 * alias, alias), np.float32) / alias
-    given = {"normal": normal, "inverse": inverse, "scan": chance.uniform(0.1, 1, 2).astype(np.float32)}
+    scan, noise = chance.uniform(0.1, 1, 2).astype(np.float32), chance.uniform(0, 9, (rows, columns)).astype(np.float32)
+    given = {"normal": normal, "inverse": inverse, "scan": scan, "noise": noise}
     image, error = session(folder / "model.onnx").run(None, given)
     with torch.no_grad():
         wanted = network(*map(torch.from_numpy, given.values()))
@@ -86,8 +87,8 @@ def test_sizes_it_was_not_exported_with(folder, network, alias, rows, columns, f
 
 @pytest.mark.parametrize("form", ["dense", "blocks"])
 def test_its_cascades_make_the_same_image(folder, form):
-    normal, inverse, scan = small_problems(SHAPE.strength)[form]
-    given = {"normal": normal, "inverse": inverse, "scan": scan}
+    normal, inverse, scan, noise = small_problems(SHAPE.strength)[form]
+    given = {"normal": normal, "inverse": inverse, "scan": scan, "noise": noise}
     image, error = session(folder / "model.onnx").run(["image", "error"], given)
     state = np.zeros((1, 4, normal.shape[2] // 2, normal.shape[3] // 2), np.float32)
     rho = apply_inverse(inverse, normal[0])[None]
@@ -96,7 +97,7 @@ def test_its_cascades_make_the_same_image(folder, form):
         inside = (rho != 0).any((0, 1))
         denoised, state, *rest = part.run(None, {"rho": rho, "normal": normal, "scan": scan, "hidden": state})
         rho = apply_inverse(inverse, normal[0] + scan[0] ** 2 * denoised[0])[None]
-    np.testing.assert_allclose(balanced(denoised[0], rho[0], inside, scan)[None], image, atol=2e-3, rtol=1e-3)
+    np.testing.assert_allclose(balanced(denoised[0], rho[0], inside, noise)[None], image, atol=2e-3, rtol=1e-3)
     np.testing.assert_allclose(rest[0], error, atol=1e-4, rtol=1e-4)
 
 

@@ -29,12 +29,12 @@ def outspoken(shape, told):
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 1.7])
 def test_where_the_cnns_add_nothing_consistent_steps_with_the_lambda_of_the_scan_remain(problem, factor):
-    normal, inverse, scan = problem
+    normal, inverse, scan, noise = problem
     scan = scan * torch.tensor([factor, 1.0])
     network = Unrolled(SMALL)
     for cascade in network.cascades:
         torch.nn.init.zeros_(cascade.tail.bias)
-    image, error = network(normal, inverse, scan)
+    image, error = network(normal, inverse, scan, noise)
     rho = solve(inverse, normal)
     for _ in range(2):
         rho = solve(inverse, normal + scan[0] ** 2 * rho)
@@ -44,12 +44,12 @@ def test_where_the_cnns_add_nothing_consistent_steps_with_the_lambda_of_the_scan
 
 
 def test_frames_do_not_know_each_other(problem):
-    normal, inverse, scan = problem
+    normal, inverse, scan, noise = problem
     network = outspoken(SMALL, (1.0, 1.0))
     both = torch.cat((normal, 0.5 * normal.flip(1)))
-    together, bounds = network(both, inverse, scan)
+    together, bounds = network(both, inverse, scan, noise)
     for frame in range(2):
-        alone, bound = network(both[frame : frame + 1], inverse, scan)
+        alone, bound = network(both[frame : frame + 1], inverse, scan, noise)
         torch.testing.assert_close(together[frame : frame + 1], alone, atol=1e-3, rtol=1e-4)
         torch.testing.assert_close(bounds[frame : frame + 1], bound, atol=1e-3, rtol=1e-4)
 
@@ -63,9 +63,9 @@ def test_the_bound_does_not_train_the_image(problem):
 
 
 def test_where_no_coil_sees_anything_the_image_is_zero(problem):
-    normal, inverse, scan = problem
+    normal, inverse, scan, noise = problem
     network = Unrolled(replace(SMALL, consistent=False)).eval()
-    image, _ = network(normal, inverse, scan)
+    image, _ = network(normal, inverse, scan, noise)
     outside = (solve(inverse, normal) == 0).all(1, keepdim=True).expand_as(image)
     assert outside.any()
     assert (image[outside] == 0).all()
@@ -75,7 +75,7 @@ def test_where_no_coil_sees_anything_the_image_is_zero(problem):
 @pytest.mark.parametrize("brighter", [0.25, 3.0])
 def test_a_cascade_that_is_not_told_lambda_sees_bright_and_faint_scans_alike(problem, brighter):
     """The whole network does not: at one inverse the consistent step weighs the proposal of the brighter scan less."""
-    normal, inverse, scan = problem
+    normal, inverse, scan, _ = problem
     cascade = outspoken(SMALL, (0.0, 1.0)).cascades[1]
     rho, hidden = solve(inverse, normal), torch.randn(1, SMALL.hidden, *(size // 2 for size in normal.shape[2:]))
     denoised, features = cascade(rho, normal, scan, hidden)
@@ -87,7 +87,7 @@ def test_a_cascade_that_is_not_told_lambda_sees_bright_and_faint_scans_alike(pro
 
 
 def test_the_bound_of_the_same_features_grows_with_the_signal(problem):
-    _, _, scan = problem
+    _, _, scan, _ = problem
     bound = Unrolled(SMALL).bound
     features = torch.randn(2, SMALL.width, 8, 8)
     torch.testing.assert_close(bound(features, scan / torch.tensor([3.0, 1.0])), 3 * bound(features, scan))
@@ -95,7 +95,7 @@ def test_the_bound_of_the_same_features_grows_with_the_signal(problem):
 
 @pytest.mark.parametrize(("told", "changed"), [((1.0, 0.0), (0.7, 1.0)), ((0.0, 1.0), (1.0, 0.7))])
 def test_a_cascade_listens_to_lambda_and_to_the_share_of_lines(problem, told, changed):
-    normal, _, scan = problem
+    normal, _, scan, _ = problem
     cascade = outspoken(SMALL, told).cascades[0]
 
     def features(scan):

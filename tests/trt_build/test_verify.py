@@ -36,7 +36,7 @@ def scans(count=2, y=32, x=16):
         inverse = np.concatenate([matrices.real, matrices.imag], 1)
         normal = target + random.normal(0, 0.05, target.shape).astype(np.float32)
         scan, inside = np.array([0.3, 0.25], np.float32), np.ones((y, x), np.float32)
-        yield SimpleNamespace(normal=normal, inverse=inverse, scan=scan, target=target, inside=inside)
+        yield SimpleNamespace(normal=normal, inverse=inverse, scan=scan, noise=inside, target=target, inside=inside)
 
 
 def backend(change, precision="single"):

@@ -49,6 +49,7 @@ class Setup:
 
     inverse: NDArray[np.float32]  # (group, 2 * alias, alias), see engines/unrolled/problem.py
     scan: NDArray[np.float32]  # (2,) see engines/unrolled/strength.py
+    noise: NDArray[np.float32]  # (row, column) see engines/unrolled/balance.py
     normal: NDArray[np.float32]  # (frame, 2, row, column)
     target: NDArray[np.float32]  # (frame, 2, row, column)
     inside: NDArray[np.float32]  # (row, column) 1 where the object is
@@ -119,7 +120,7 @@ def setup_of(scan: Scan, recipe: Recipe, chance: np.random.Generator, region: tu
     }
     loss = None if lost is None else _loss_lines(box, lost, np.stack(kept))
     inside, whole = box.inside.astype(np.float32), _coil_lines(scan, box, columns, lines) if lines else None
-    return Setup(made.inverse, scan_of(box), normal, target, inside, facts, given, loss, whole)
+    return Setup(made.inverse, scan_of(box), made.noise, normal, target, inside, facts, given, loss, whole)
 
 
 def _coil_lines(scan: Scan, box: NetworkBox, columns: slice, lines: list[NDArray[np.complex64]]) -> CoilLines:

@@ -50,13 +50,11 @@ def consistent(proposed: Tensor, normal: Tensor, inverse: Tensor, scan: Tensor) 
     return solve(inverse, normal + scan[0] * scan[0] * proposed)
 
 
-def balanced(proposed: Tensor, nearest: Tensor, inside: Tensor, scan: Tensor) -> Tensor:
-    """What engines/unrolled/balance.py says, of planes (frame, 2, y, x)."""
+def balanced(proposed: Tensor, nearest: Tensor, noise: Tensor) -> Tensor:
+    """What engines/unrolled/balance.py says, of planes (frame, 2, y, x) that are zero outside the object."""
     objection = nearest - proposed
-    both = torch.cat((objection.square().sum(1, keepdim=True), inside), 1)
-    power, share = F.avg_pool2d(both, WINDOW, 1, WINDOW // 2).split(1, 1)  # type: ignore[no-untyped-call]
-    noise = scan[1] / (scan[1] + scan[0] * scan[0]).square()
-    return proposed + F.relu(1 - noise * share / power.clamp(min=1e-6)) * objection
+    power = F.avg_pool2d(objection.square().sum(1, keepdim=True), WINDOW, 1, WINDOW // 2)
+    return proposed + F.relu(1 - noise / power.clamp(min=1e-6)) * objection
 
 
 class Residual(nn.Module):
@@ -122,7 +120,10 @@ class ErrorHead(nn.Module):
 
 
 class Unrolled(nn.Module):
-    """The whole network: `normal` (frame, 2, y, x), `inverse` (group, 2 * alias, alias) and `scan` (2,) to an image."""
+    """The whole network: `normal` (frame, 2, y, x), `inverse` (group, 2 * alias, alias), `scan` (2,), `noise` (y, x).
+
+    The last one is for the correction alone, which training leaves out.
+    """
 
     def __init__(self, shape: UnrolledShape) -> None:
         super().__init__()
@@ -132,26 +133,22 @@ class Unrolled(nn.Module):
         self.cascades = nn.ModuleList(Cascade(shape, first=k == 0, last=k == last) for k in range(last + 1))
         self.bound = ErrorHead(shape)
 
-    def forward(self, normal: Tensor, inverse: Tensor, scan: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, normal: Tensor, inverse: Tensor, scan: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Image (frame, 2, y, x) and error (frame, 1, y, x), in units of the noise."""
         rho, hidden = solve(inverse, normal), None
         for number, cascade in enumerate(self.cascades, 1):
             with self._precision(normal):
                 denoised, hidden = cascade(rho, normal, scan, hidden)
-            if number == len(self.cascades) and not self.shape.consistent:
-                rho = self._ended(denoised.float(), rho, normal, inverse, scan)
-            else:
+            if number < len(self.cascades) or self.shape.consistent:
                 rho = consistent(denoised.float(), normal, inverse, scan)
+            elif self.training:
+                rho = denoised.float()
+            else:
+                proposed = denoised.float() * seen(rho)
+                rho = balanced(proposed, consistent(proposed, normal, inverse, scan), noise)
         with self._precision(normal):
             error = self.bound(hidden, scan)
         return rho, error.float()
-
-    def _ended(self, denoised: Tensor, rho: Tensor, normal: Tensor, inverse: Tensor, scan: Tensor) -> Tensor:
-        if self.training:
-            return denoised
-        inside = seen(rho)
-        proposed = denoised * inside
-        return balanced(proposed, consistent(proposed, normal, inverse, scan), inside, scan)
 
     def _precision(self, tensor: Tensor) -> AbstractContextManager[object]:
         return torch.autocast(tensor.device.type, torch.bfloat16) if self.mixed else nullcontext()

@@ -44,7 +44,7 @@ def _unrolled(made: Any) -> Method:
 
     def infer(inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
-            image, error = made(*(torch.from_numpy(inputs[name]) for name in ("normal", "inverse", "scan")))
+            image, error = made(*(torch.from_numpy(inputs[name]) for name in ("normal", "inverse", "scan", "noise")))
         return {"image": image.numpy(), "error": error.numpy()}
 
     return network(infer, made.shape.strength)

@@ -20,6 +20,7 @@ class Batch:
 
     inverse: Tensor
     scan: Tensor
+    noise: Tensor
     normal: Tensor
     target: Tensor
     inside: Tensor
@@ -70,6 +71,7 @@ def batch_of(setup: Setup) -> Batch:
     return Batch(
         inverse=_tensor(setup.inverse),
         scan=_tensor(setup.scan),
+        noise=_tensor(setup.noise),
         normal=_tensor(setup.normal),
         target=_tensor(setup.target),
         inside=_tensor(setup.inside),

@@ -38,7 +38,7 @@ def predict(network: nn.Module, batch: Batch, *, half: bool) -> tuple[Tensor, Te
     """Image (frame, 2, y, x), and the bound on its error (frame, 1, y, x) from networks that give one."""
     if isinstance(network, Unrolled):
         network.mixed = half
-        image, error = network(batch.normal, batch.inverse, batch.scan)
+        image, error = network(batch.normal, batch.inverse, batch.scan, batch.noise)
         return image, error
     with torch.autocast(batch.normal.device.type, torch.bfloat16, enabled=half):
         if isinstance(network, VarNet):

@@ -6,6 +6,7 @@ import pytest
 from engines.linear.columns import invert_columns, prepare_columns, solve_columns
 from engines.linear.errors import LinearError
 from engines.linear.unfold import prepare_unfolding, unfold
+from engines.unrolled.balance import windowed
 from engines.unrolled.problem import (
     MULTIPLE,
     apply_inverse,
@@ -129,3 +130,25 @@ def test_maps_of_nothing_and_a_foreign_inverse_are_refused():
         network_box(0 * maps, mask, LAMBDA)
     with pytest.raises(LinearError, match="one NetworkProblem"):
         apply_inverse(network_problem(maps, mask, LAMBDA).inverse, np.zeros((2, 8, 8), np.float32))
+
+
+def test_the_noise_of_a_problem_equals_the_pseudo_replica_estimate():
+    mask = irregular(48)
+    maps, _ = scene(48, 24, mask)
+    problem = network_problem(maps, mask, LAMBDA)
+    replicas = [(noise_like(maps.shape, seed) * mask[:, None]).astype(np.complex64) for seed in range(300)]
+    found = np.mean(
+        [(apply_inverse(problem.inverse, normal_image(problem, one)[0]) ** 2).sum(0) for one in replicas], 0
+    )
+    expected = problem.noise[problem.inside]
+    assert np.abs(windowed(found.astype(np.float32))[problem.inside] / expected - 1).mean() < 0.05
+
+
+@pytest.mark.parametrize("acceleration", [2, 4])
+def test_the_noise_of_blocks_equals_that_of_the_dense_form(acceleration):
+    mask = grid(64, acceleration, 1)
+    maps, _ = scene(64, 37, mask)
+    whole = (slice(0, 64), slice(0, 37))
+    blocks = network_problem(maps, mask, LAMBDA, box=whole)
+    dense = network_problem(maps, mask, LAMBDA, form="dense", box=whole)
+    np.testing.assert_allclose(blocks.noise, dense.noise, rtol=2e-3, atol=1e-4)

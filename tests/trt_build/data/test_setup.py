@@ -25,7 +25,7 @@ def solved(setup, frame=0):
 def test_the_same_arguments_make_the_same_arrays():
     for index in range(4):
         first, again = make_setup(None, SMALL, 3, index), make_setup(None, SMALL, 3, index)
-        for name in ("inverse", "scan", "normal", "target", "inside"):
+        for name in ("inverse", "scan", "noise", "normal", "target", "inside"):
             assert np.array_equal(getattr(first, name), getattr(again, name)), name
         assert first.facts == again.facts
         other = make_setup(None, SMALL, 4, index)
@@ -41,7 +41,7 @@ def test_shapes_fit_and_nothing_lies_outside():
         assert (frames, rows % 8, columns % 8, double) == (2, 0, 0, 2 * alias)
         assert groups * alias == rows * columns
         assert setup.inside.shape == (rows, columns)
-        for array in (setup.inverse, setup.scan, setup.normal, setup.target, setup.inside):
+        for array in (setup.inverse, setup.scan, setup.noise, setup.normal, setup.target, setup.inside):
             assert array.dtype == np.float32
             assert np.isfinite(array).all()
         assert not setup.target[:, :, setup.inside == 0].any()
