@@ -17,8 +17,8 @@ OPSET, FACTOR, STRENGTH, HIDDEN = 18, 0.9, 12.0, 3
 SMALL = 1.5  # test vectors are smaller
 NORMAL, INVERSE = ["frame", 2, "y", "x"], ["group", "2*alias", "alias"]
 STATE, ERROR = ["frame", HIDDEN, "y/2", "x/2"], ["frame", 1, "y", "x"]
-SCAN = [2]
-WHOLE = {"normal": NORMAL, "inverse": INVERSE, "scan": SCAN}
+SCAN, NOISE = [2], ["y", "x"]
+WHOLE = {"normal": NORMAL, "inverse": INVERSE, "scan": SCAN, "noise": NOISE}
 CASCADE = {"rho": NORMAL, "normal": NORMAL, "scan": SCAN, "hidden": STATE}
 
 
@@ -100,6 +100,7 @@ def whole_graph(flaw):
     graph = Graph()
     proposed = graph.scaled(graph.consistent("normal"), FACTOR)
     image = graph.consistent(graph.add("Add", "normal", graph.add("Mul", graph.regularisation(), proposed)))
+    image = graph.add("Add", image, graph.scaled("noise", 0.0))
     image = graph.spoilt(image, flaw) if flaw in ("nan", "error") else image
     error, _ = graph.add("Split", graph.add("Abs", image), outputs=2, axis=1, num_outputs=2)
     return graph.file(WHOLE, {"image": (image, NORMAL), "error": (error, ERROR)})
@@ -115,7 +116,7 @@ def cascade_graph(flaw):
     return graph.file(CASCADE, outputs)
 
 
-def network(normal, inverse, scan):
+def network(normal, inverse, scan, noise=None):
     """What the graph computes, in NumPy."""
     planes = apply_inverse(inverse, normal[0])
     image = apply_inverse(inverse, normal[0] + scan[0] ** 2 * np.float32(FACTOR) * planes)[None]
@@ -131,7 +132,8 @@ def vectors(flaw):
         inverse = random.uniform(-1, 1, (y * x // alias, 2 * alias, alias)).astype(np.float32) / (4 * alias)
         wanted = network(normal, inverse, scan)
         wanted["image"] = wanted["image"] * (2 if flaw == "self-test" else 1)
-        for port, value in {"normal": normal, "inverse": inverse, "scan": scan, **wanted}.items():
+        given = {"normal": normal, "inverse": inverse, "scan": scan, "noise": np.ones((y, x), np.float32)}
+        for port, value in {**given, **wanted}.items():
             stored[f"model/{name}/{port}"] = value
     rho, normal = random.uniform(-1, 1, (2, 1, 2, 16, 8)).astype(np.float32)
     hidden = random.uniform(-1, 1, (1, HIDDEN, 8, 4)).astype(np.float32)

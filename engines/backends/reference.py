@@ -28,9 +28,9 @@ def missing() -> None:
 @contextmanager
 def open_graph(job: Job) -> Iterator[Opened]:
     """Lend P b; the weights are not looked at."""
-    if set(job.graph.inputs) != {"normal", "inverse", "scan"}:
+    if set(job.graph.inputs) != {"normal", "inverse", "scan", "noise"}:
         taken = ", ".join(job.graph.inputs)
-        raise EngineError(f"reference, {job.name}: got inputs {taken}, wanted normal, inverse and scan")
+        raise EngineError(f"reference, {job.name}: got inputs {taken}, wanted normal, inverse, scan and noise")
     yield Opened(infer, np.__version__, "single", key_of(job, "reference", np.__version__, "single"))
 
 

@@ -37,6 +37,7 @@ def problem(y, x, alias, frames=1, seed=0):
         "normal": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
         "inverse": random.uniform(-1, 1, (y * x // alias, 2 * alias, alias)).astype(np.float32) / (4 * alias),
         "scan": random.uniform(0.3, 1, 2).astype(np.float32),
+        "noise": random.uniform(0, 1, (y, x)).astype(np.float32),
     }
 
 
@@ -95,6 +96,7 @@ def test_the_reference_is_the_linear_image_with_a_bound_of_its_noise(model):
         "normal": np.stack([b.real, b.imag], 1).astype(np.float32),
         "inverse": np.concatenate([inverse.real, inverse.imag], 1).astype(np.float32),
         "scan": np.array([0.1**0.5, 1], np.float32),
+        "noise": np.ones((16, 8), np.float32),
     }
     with open_engine(model, "reference") as engine:
         got = engine(given)
@@ -106,7 +108,9 @@ def test_the_reference_is_the_linear_image_with_a_bound_of_its_noise(model):
 
 def test_the_reference_takes_no_graph_but_a_whole_one(model):
     with (
-        pytest.raises(EngineError, match=r"got inputs rho, normal, scan, hidden, wanted normal, inverse and scan"),
+        pytest.raises(
+            EngineError, match=r"got inputs rho, normal, scan, hidden, wanted normal, inverse, scan and noise"
+        ),
         open_engine(model, "reference", graph="cascade_0"),
     ):
         pass
@@ -136,15 +140,19 @@ def test_auto_passes_a_backend_over_whose_images_were_refused(model, monkeypatch
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda t: t.pop("inverse"), "wanted normal, inverse, scan"),
-        (lambda t: t.pop("scan"), "wanted normal, inverse, scan"),
+        (lambda t: t.pop("inverse"), "wanted normal, inverse, scan, noise"),
+        (lambda t: t.pop("scan"), "wanted normal, inverse, scan, noise"),
         (lambda t: t.update(extra=t["normal"]), "extra"),
         (lambda t: t.update(normal=t["normal"].astype(np.float64)), "float64"),
         (lambda t: t.update(normal=t["normal"][:, :1]), "wanted float32 (frame, 2, y, x)"),
-        (lambda t: t.update(normal=t["normal"][..., :4], inverse=t["inverse"][:4]), "multiples of 8"),
+        (
+            lambda t: t.update(normal=t["normal"][..., :4], inverse=t["inverse"][:4], noise=t["noise"][:, :4]),
+            "multiples of 8",
+        ),
         (lambda t: t.update(inverse=t["inverse"][:, :-1]), "2*alias"),
         (lambda t: t.update(inverse=t["inverse"][:-1]), "every pixel in one group"),
         (lambda t: t.update(scan=t["scan"][:1]), "wanted float32 (2)"),
+        (lambda t: t.update(noise=t["noise"][0]), "wanted float32 (y, x)"),
     ],
 )
 def test_what_does_not_fit_is_told_before_a_library_sees_it(model, backend, change, told):

@@ -48,7 +48,7 @@ def test_a_whole_model_is_read_with_its_vectors(folder):
     assert model.signed_by is None
     assert set(model.cases("model")) == {"dense", "blocks"}
     given, wanted = model.cases("model")["dense"]
-    assert set(given) == {"normal", "inverse", "scan"}
+    assert set(given) == {"normal", "inverse", "scan", "noise"}
     assert set(wanted) == {"image", "error"}
     assert len(model.hash) == 64
 

@@ -49,6 +49,7 @@ def problem(y, x, alias, frames=1, seed=0):
         "normal": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
         "inverse": random.uniform(-1, 1, (y * x // alias, 2 * alias, alias)).astype(np.float32) / (4 * alias),
         "scan": random.uniform(0.3, 1, 2).astype(np.float32),
+        "noise": random.uniform(0, 1, (y, x)).astype(np.float32),
     }
 
 
