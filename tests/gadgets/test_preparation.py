@@ -8,6 +8,7 @@ from threading import Event
 import pytest
 
 import gadgets.preparation
+from gadgets import preparation
 from gadgets.preparation import Preparations
 from protocols.messages import Calibrated
 from tests.engines.unrolled.scene import STRENGTH, every, make_scene
@@ -53,7 +54,8 @@ def test_the_inverse_is_there_when_its_frame_comes(scene, series):
     assert (made.of(0, scene.calibration, MASK, STRENGTH) is ready) == series
 
 
-def test_a_frame_of_a_series_waits_for_the_inverse_that_is_on_its_way(scene):
+def test_a_frame_of_a_series_waits_for_the_inverse_that_is_on_its_way(scene, monkeypatch):
+    monkeypatch.setattr(preparation, "PATIENCE_S", 60.0)
     with one_worker() as workers:
         begin = Event()
         workers.submit(begin.wait)
