@@ -1,5 +1,6 @@
 """serve: the composition root; listen, give every client a thread, end cleanly."""
 
+import gc
 import json
 import os
 import signal
@@ -101,6 +102,8 @@ def running(options: ServeOptions) -> "Iterator[Server]":
         interval = sys.getswitchinterval()
         sys.setswitchinterval(SWITCH_S)
         stack.callback(sys.setswitchinterval, interval)
+        gc.freeze()  # a collection among all that is imported stops every thread for 50 ms
+        stack.callback(gc.unfreeze)
         stack.callback(server.stop)
         server.start()
         yield server
