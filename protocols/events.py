@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["EVENTS", "Event", "Flag", "Health", "ImageReady", "Metrics", "Prescription", "Severity"]
+__all__ = ["EVENTS", "Event", "Flag", "Health", "ImageReady", "Metrics", "Prescription", "Quality", "Severity"]
 
 Vector = tuple[float, float, float]
 
@@ -83,6 +83,22 @@ class ImageReady(_Event):
     engine: str
 
 
+class Quality(_Event):
+    """What was measured on an image that has left: figures, their units, and why one is missing."""
+
+    topic: Literal["quality"] = "quality"
+    protocol: str
+    series: int
+    index: int = 0
+    slice: int
+    contrast: int = 0
+    repetition: int = 0
+    engine: str = ""
+    figures: Annotated[dict[str, float | None], Field(description="name -> value, null where it cannot be told")]
+    units: dict[str, str] = Field(default_factory=dict)
+    unknown: Annotated[dict[str, str], Field(description="name -> why its value is null")] = Field(default_factory=dict)
+
+
 class Health(_Event):
     """The plugin is alive, and how it is."""
 
@@ -118,11 +134,12 @@ class Prescription(_Event):
     expires_s: float | None = None
 
 
-Event = Flag | Metrics | ImageReady | Health | Prescription
+Event = Flag | Metrics | ImageReady | Quality | Health | Prescription
 EVENTS: Final[Mapping[str, type[Event]]] = {
     "flag": Flag,
     "metrics": Metrics,
     "image-ready": ImageReady,
+    "quality": Quality,
     "health": Health,
     "prescription": Prescription,
 }

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.events import Flag, Health, ImageReady, Metrics, Prescription
+from protocols.events import Flag, Health, ImageReady, Metrics, Prescription, Quality
 
 __all__ = [
     "Blob",
@@ -243,5 +243,6 @@ Message: TypeAlias = (
     | Prescription
     | Metrics
     | ImageReady
+    | Quality
     | Health
 )

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from protocols.events import EVENTS, Flag, Health, ImageReady, Metrics, Prescription, Severity
+from protocols.events import EVENTS, Flag, Health, ImageReady, Metrics, Prescription, Quality, Severity
 
 NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 DIRECTION = st.tuples(NUMBER, NUMBER, NUMBER)
@@ -23,6 +23,7 @@ EVENT = st.one_of(
     FLAGS,
     st.builds(Metrics, readouts=st.integers(), stage_p50_ms=st.dictionaries(st.text(), NUMBER)),
     st.builds(ImageReady, latency_ms=NUMBER),
+    st.builds(Quality, figures=st.dictionaries(st.text(), st.none() | NUMBER)),
     st.builds(Health, uptime_s=NUMBER, resident_mib=NUMBER),
     st.builds(Prescription, centre_mm=DIRECTION, read_dir=DIRECTION, phase_dir=DIRECTION, slice_dir=DIRECTION,
               field_of_view_mm=DIRECTION, slice_thickness_mm=NUMBER, slice_gap_mm=NUMBER),
