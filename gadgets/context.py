@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gadgets.lend import Lender
 from protocols.channel import Channel
 from protocols.events import Flag, Severity
@@ -48,6 +51,7 @@ class Memory:
 
     noise: Kept[NoiseScan] = field(default_factory=lambda: Kept(32))
     calibrations: Kept[object] = field(default_factory=lambda: Kept(64))
+    levels: Kept[NDArray[np.float64]] = field(default_factory=lambda: Kept(32))  # noise (scan, coil) of an array, dB
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,9 @@ from gadgets.network import network
 from gadgets.oversampling import oversampling
 from gadgets.quality import quality
 from gadgets.raw_coils import coils
+from gadgets.raw_drift import drift
 from gadgets.raw_mark import mark
+from gadgets.raw_order import order
 from gadgets.raw_spikes import spikes
 from gadgets.raw_zipper import zipper
 from gadgets.reconstruct import reconstruct
@@ -50,11 +52,13 @@ QUEUE_DEPTH: Final = 16  # messages between ingest and reconstruction
 NODES: Final[Mapping[str, Place]] = MappingProxyType(
     {
         "archive": Place(archive, 0),
+        "order": Place(order, 0),
         "inspect": Place(inspect, 0),
         "spikes": Place(spikes, 0),
         "coils": Place(coils, 0),
         "zipper": Place(zipper, 0),
         "whiten": Place(whiten, 0),
+        "drift": Place(drift, 0),
         "oversampling": Place(oversampling, 0),
         "compress_lines": Place(compress_lines, 0),
         "accumulate": Place(accumulate, 0),

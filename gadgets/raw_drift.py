@@ -1,0 +1,83 @@
+"""drift: the noise of this scan's coils against that of earlier scans, coil by coil and all together."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.quality.levels import change, noise_db
+from gadgets.context import Context
+from gadgets.raw_verdict import label, verdict
+from protocols.events import Flag, Severity
+from protocols.messages import Message, NoiseScan
+from protocols.stream import Node
+
+__all__ = ["drift"]
+
+LEAST_SCANS = 3  # before one is judged: the median of fewer would take a faulty one for normal
+MOST_SCANS = 16  # that are remembered of one array
+
+
+def drift(context: Context) -> Node:
+    """Compare this scan's noise readouts with those of earlier scans that this server has seen of the same coils.
+
+    `noise_drift`: a coil whose noise left that of the array, in dB; the receiver gain, which all coils share, cancels.
+    `noise_level`: the noise of the whole array, against scans of the same scan protocol, matrix and dwell time only,
+    since gain follows what is measured. Dwell times are corrected for. Fewer than three earlier scans are UNKNOWN, and
+    noise that was kept from another scan was judged there.
+    """
+
+    def node(messages: Iterator[Message]) -> Iterator[Message]:
+        judged = False
+        for message in messages:
+            yield message
+            if not judged and isinstance(message, NoiseScan) and message.source == "this scan" and message.dwell_us > 0:
+                judged = True
+                yield from _judged(message, context)
+
+    return node
+
+
+def _judged(noise: NoiseScan, context: Context) -> Iterator[Flag]:
+    level = noise_db(noise.covariance, noise.dwell_us)
+    array = (len(level), context.scan.coil_labels, context.scan.field_strength_t)
+    alike = (*array, context.scan.protocol_name, context.scan.encodings[0].encoded_matrix, round(noise.dwell_us, 3))
+    yield _of_coil(level, _exchange(context, ("coils", *array), level), context)
+    yield _of_array(level, _exchange(context, ("array", *alike), level), context)
+
+
+def _exchange(context: Context, key: tuple[object, ...], level: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Remember a level (coil,) and give those (scan, coil) that were there before."""
+    earlier = context.memory.levels.get(key)
+    earlier = np.zeros((0, len(level))) if earlier is None else earlier
+    context.memory.levels.put(key, np.concatenate([earlier, level[None]])[-MOST_SCANS:])
+    return earlier
+
+
+def _of_coil(level: NDArray[np.float64], earlier: NDArray[np.float64], context: Context) -> Flag:
+    if len(earlier) < LEAST_SCANS:
+        return _too_early(context, "noise_drift", len(earlier), "of these coils")
+    moved = change(level, earlier).coil
+    coil = int(np.argmax(np.abs(moved)))
+    name, by = label(context, coil), float(moved[coil])
+    text = (
+        f"noise of {name} has changed by {by:+.1f} dB against {len(earlier)} earlier scans, more than any other coil's"
+    )
+    where: dict[str, object] = {"coil": coil, "label": name, "change_db": round(by, 2), "scans": len(earlier)}
+    advice = f"check plug and cable of {name}, and what lies near it"
+    return verdict(context, "noise_drift", abs(by), text, "dB", evidence=where, advice=advice)
+
+
+def _of_array(level: NDArray[np.float64], earlier: NDArray[np.float64], context: Context) -> Flag:
+    if len(earlier) < LEAST_SCANS:
+        return _too_early(context, "noise_level", len(earlier), "with these coils and this scan protocol")
+    by = change(level, earlier).common
+    text = f"noise of the array has changed by {by:+.1f} dB against {len(earlier)} earlier scans of this scan protocol"
+    where: dict[str, object] = {"change_db": round(by, 2), "scans": len(earlier)}
+    advice = "close the door of the scanner room, take out what has a cable, and repeat the prescan"
+    return verdict(context, "noise_level", abs(by), text, "dB", evidence=where, advice=advice)
+
+
+def _too_early(context: Context, code: str, count: int, of: str) -> Flag:
+    text = f"this server has seen {count} earlier noise scans {of}, wanted {LEAST_SCANS} or more to compare with"
+    return context.flag(code, Severity.UNKNOWN, text)
