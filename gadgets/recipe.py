@@ -25,6 +25,7 @@ from gadgets.raw_coils import coils
 from gadgets.raw_drift import drift
 from gadgets.raw_mark import mark
 from gadgets.raw_order import order
+from gadgets.raw_phase import phase
 from gadgets.raw_spikes import spikes
 from gadgets.raw_zipper import zipper
 from gadgets.reconstruct import reconstruct
@@ -57,6 +58,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "spikes": Place(spikes, 0),
         "coils": Place(coils, 0),
         "zipper": Place(zipper, 0),
+        "phase": Place(phase, 0),
         "whiten": Place(whiten, 0),
         "drift": Place(drift, 0),
         "oversampling": Place(oversampling, 0),
