@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -90,11 +91,15 @@ class _Series:
             "Scanside.LatencyMs": f"{latency_ms:.3f}",
             "Scanside.Flags": [f"{flag.severity.value} {flag.code}" for flag in flags] or "none",
         }
+        behind = None if made.companion is None else partial(self._companion, made.companion, context)
         if made.noise_std is None:
-            return Image(header, values, meta, flags, made.arrived_ns)
+            return Image(header, values, meta, flags, made.arrived_ns, companion=behind)
         if self.noise is None or self.noise[0] is not made.noise_std:
             self.noise = made.noise_std, _noise(made.noise_std, values.shape[-2:], context) * np.float32(self.scale)
-        return Image(header, values, meta, flags, made.arrived_ns, self.noise[1])
+        return Image(header, values, meta, flags, made.arrived_ns, self.noise[1], behind)
+
+    def _companion(self, pixels: NDArray[np.complex64], context: Context) -> NDArray[np.generic]:
+        return self._values(_resized(pixels, context))[0]
 
     def _values(self, image: NDArray[np.complex64]) -> tuple[NDArray[np.generic], int]:
         if self.pixels == "complex64":

@@ -65,6 +65,7 @@ def network_image(context: Context, drawn: Drawn, *, accompanies: bool) -> Recon
         details=details,
         flags=flags if accompanies else (*linear.flags, *flags),
         series="network" if accompanies else "",
+        companion=linear.pixels,
     )
 
 
@@ -76,7 +77,7 @@ def in_doubt(made: Reconstruction) -> bool:
 def error_map_of(made: Reconstruction, image: NetworkImage) -> Reconstruction:
     """The error map as an image of its own series."""
     pixels = image.error.astype(np.complex64)[None]
-    return replace(made, pixels=pixels, flags=(), series="error map", noise_std=None)
+    return replace(made, pixels=pixels, flags=(), series="error map", noise_std=None, companion=None)
 
 
 def _details(drawn: Drawn, image: NetworkImage) -> dict[str, str]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gadgets.context import Context
+from gadgets.image_verdict import Critic, where_of
 from gadgets.raw_verdict import label
 from protocols.events import Flag, Severity
 from protocols.messages import Image, Message, NoiseScan
@@ -15,50 +15,28 @@ __all__ = ["quality"]
 
 
 def quality(context: Context, depth: int = 32) -> Node:
-    """Judge SNR of every image and the noise of every coil against the scan protocol's limits.
+    """Measure every image, and judge it and the noise of every coil against the scan protocol's limits.
 
-    Images leave at once; flags follow. `depth` images may wait for judgement; beyond that the flag is UNKNOWN, as it is
-    where there is no limit or nothing to judge by.
+    Images leave at once; figures (topic `quality`) and flags follow: one flag for the SNR, one for each other figure of
+    `engines/quality/image.py` that has a [limits.<figure>]. `depth` images may wait for judgement; beyond that the flag
+    is UNKNOWN, as it is where there is no limit or nothing to judge by, which is said once a scan.
     """
+    critic = Critic(context)
 
     def judge(message: Message) -> Iterator[Message]:
         if isinstance(message, Image):
-            yield _snr(message, context)
+            yield from critic.judge(message)
         elif isinstance(message, NoiseScan):
             yield from _coils(message, context)
 
     def missed(message: Message) -> Iterable[Message]:
         if not isinstance(message, Image | NoiseScan):
             return []
-        where = _where(message) if isinstance(message, Image) else {}
+        where = where_of(message) if isinstance(message, Image) else {}
         text = "there was no time, or no way, to judge this"
         return [context.flag("snr", Severity.UNKNOWN, text, evidence=where)]
 
     return beside(judge, depth, missed, context.tell, name="quality")
-
-
-def _where(image: Image) -> dict[str, int]:
-    names = {"slice": "slice", "contrast": "contrast", "repetition": "repetition", "image": "image_index"}
-    return {name: int(image.header[field]) for name, field in names.items()}
-
-
-def _snr(image: Image, context: Context) -> Flag:
-    """Median over the object of signal by noise: the expected noise where it is known, else that of the background."""
-    where = _where(image)
-    pixels = np.abs(image.pixels[0, image.pixels.shape[1] // 2]).astype(np.float32)
-    inside = pixels > _threshold(pixels)
-    noise, basis = image.noise_std, "expected noise"
-    if noise is None:
-        level = _background_noise(pixels[~inside])
-        noise, basis = None if level is None else np.full(pixels.shape, level, np.float32), "background"
-    if noise is None or not inside.any():
-        return context.flag("snr", Severity.UNKNOWN, "no background to take the noise from", evidence=where)
-    snr = float(np.median(pixels[inside] / np.maximum(noise[inside], 1e-12)))
-    limit = context.protocol.limits.get("snr")
-    severity = Severity.UNKNOWN if limit is None else limit.judge(snr)
-    advice = "" if limit is None or severity is Severity.PASS else limit.advice
-    text = f"SNR {snr:.1f} ({basis}) in slice {where['slice']}" + ("; no limit" if limit is None else "")
-    return context.flag("snr", severity, text, advice=advice, score=round(snr, 2), unit="1", evidence=where)
 
 
 def _coils(noise: NoiseScan, context: Context) -> Iterator[Flag]:
@@ -88,24 +66,3 @@ def _coils(noise: NoiseScan, context: Context) -> Iterator[Flag]:
         yield context.flag(
             "noise_covariance_outlier", Severity.PASS, text, score=round(float(worst.max()), 3), unit="1"
         )
-
-
-def _threshold(pixels: NDArray[np.float32]) -> float:
-    """Otsu's threshold between background and object (Otsu, IEEE Trans Syst Man Cybern 1979)."""
-    counts, edges = np.histogram(pixels, bins=128)
-    centres = (edges[:-1] + edges[1:]) / 2
-    below = np.cumsum(counts)
-    above = below[-1] - below
-    sums = np.cumsum(counts * centres)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    return float(centres[int(np.nanargmax(np.where(np.isfinite(between), between, -1)))])
-
-
-def _background_noise(background: NDArray[np.float32]) -> float | None:
-    """Standard deviation of one real part from the magnitude of signal-free pixels, which is Rayleigh distributed."""
-    dark = background[background > 0]
-    if len(dark) < 64:
-        return None
-    low = dark[dark <= np.quantile(dark, 0.5)]
-    return float(np.sqrt(np.mean(low**2) / 2) / 0.553862) or None

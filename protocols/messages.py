@@ -132,6 +132,7 @@ class Reconstruction:
     series: str = ""  # "" for the image of the scan, else what accompanies it: network | linear | error map
     source: Frame | None = None  # the lines it was made from, for whoever can make more of them
     learned: object = None  # the engines.linear calibration that it was made with
+    companion: NDArray[np.complex64] | None = None  # (z, y, x) the linear image that a network's was drawn from
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,6 +145,7 @@ class Image:
     flags: tuple[Flag, ...] = ()  # known when it was made; later opinions follow as messages of their own
     arrived_ns: int = 0  # of its last readout, monotonic clock
     noise_std: NDArray[np.float32] | None = None  # (y, x) expected noise per pixel, in units of the pixels
+    companion: Callable[[], NDArray[np.generic]] | None = None  # makes the linear image behind a network's, as `pixels`
 
 
 @dataclass(frozen=True, slots=True)

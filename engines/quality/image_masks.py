@@ -10,7 +10,9 @@ __all__ = ["Masks", "grown", "masks_of", "otsu", "share_of", "shrunk", "smoothed
 
 Mask = NDArray[np.bool_]
 QUARTILE: Final = 0.758528  # the lower one of a Rayleigh distribution, in standard deviations of a real part
-DARK: Final = 0.12  # of the bright end: a ghost of 10 % is no object, dark tissue far from the coils is
+DARK: Final = 0.12  # of the bright end: dark tissue far from the coils is brighter
+GHOST: Final = 0.3  # of what lies half a field of view away: no ghost is brighter, or it is taken for an object
+RIM: Final = 4  # pixels at the rim of an object, dim because the air has a share in them
 NOISY: Final = 2.5  # noise standard deviations: the mean of nine pixels of noise is 1.25 ± 0.22 of them
 MARGIN: Final = 0.03  # of the image's smaller side that is kept between object and air: edges ring
 ENOUGH: Final = 0.005  # of all pixels, and no fewer than FEWEST, for a figure to be told from air
@@ -39,11 +41,17 @@ def masks_of(pixels: NDArray[np.float32]) -> Masks:
     """Tell object from air in magnitudes (y, x), whatever the shading of the coils.
 
     The hull is what has tissue above, below, left and right of it, so that it fills holes and bays; the air begins a
-    margin outside. Artefact patches are what Mortamet et al. (Magn Reson Med 2009; 62:365) take out of the air.
+    margin outside. What may be the ghost, at half the field of view along y, of something brighter is no object, unless
+    the object is around or beside it. Artefact patches are what Mortamet et al. take out of the air (Magn Reson Med
+    2009; 62:365).
     """
     smooth = smoothed(pixels)
-    tissue = _opened(smooth > _threshold(pixels, smooth), 2 if min(pixels.shape) >= 96 else 1)
-    hull = _seen_from(tissue, 0) & _seen_from(tissue, 1)
+    finest = 2 if min(pixels.shape) >= 96 else 1
+    bright = smooth > _threshold(pixels, smooth)
+    core = _opened(bright & (smooth > GHOST * np.roll(smooth, len(smooth) // 2, 0)), finest)
+    own = grown(core, RIM) & _opened(bright, finest)
+    hull = _seen_from(own, 0) & _seen_from(own, 1)
+    tissue = _opened(bright, finest) & hull
     air = ~grown(hull, max(2, round(MARGIN * min(pixels.shape))))
     values = pixels[air]
     left = values[values > 0]

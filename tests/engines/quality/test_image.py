@@ -157,7 +157,7 @@ def test_a_mirrored_image_has_the_same_figures(turn):
 def test_a_turned_image_has_the_same_figures_but_those_with_a_direction():
     image = noisy(anatomy())
     turned, as_it_was = figures(np.rot90(image)), figures(image)
-    assert turned["fwhm_x"] == pytest.approx(as_it_was["fwhm_y"], rel=1e-3)
+    assert turned["fwhm_x"] == pytest.approx(as_it_was["fwhm_y"], rel=0.02)
     names = ("snr", "snrd", "efc", "fber", "qi_1", "falloff", "voids")
     assert alike({name: turned[name] for name in names}, {name: as_it_was[name] for name in names}, rel=0.01)
 
@@ -203,7 +203,7 @@ def test_the_right_figure_moves_with_the_strength_of_an_artefact_and_others_hard
     spoil, moved, sign, kept = SPOILT[what]
     clean = figures(noisy(anatomy()))
     seen = [clean]
-    for share in (0.01, 0.05, 0.1) if what == "ghost" else (0.1, 0.2, 0.3):
+    for share in (0.01, 0.05, 0.1, 0.2) if what == "ghost" else (0.1, 0.2, 0.3):
         noise = NOISE * (1 + 10 * share) if what == "noise" else NOISE
         seen.append(figures(noisy(spoil(anatomy(), share), noise=noise)))
     steps = sign * np.diff([each[moved] for each in seen])
@@ -212,7 +212,7 @@ def test_the_right_figure_moves_with_the_strength_of_an_artefact_and_others_hard
         assert seen[-1][name] == pytest.approx(clean[name], rel=0.1, abs=SLACK.get(name, 0)), name
 
 
-@pytest.mark.parametrize("share", [0.01, 0.05, 0.1])
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.1, 0.25])
 def test_the_ghosts_share_is_found(share):
     measured = figures(noisy(ghost(anatomy(), share), noise=0.05))["gsr"]
     assert measured == pytest.approx(share, rel=0.25)
