@@ -23,6 +23,7 @@ from engines.warm import warm
 from gadgets.awake import awake
 from gadgets.choose import Choice
 from gadgets.context import Memory
+from gadgets.history.chronicle import Chronicle, Keep
 from gadgets.lend import Lender
 from gadgets.session import Session, Surroundings
 from protocols.bus import Answers, Publisher
@@ -60,6 +61,7 @@ class ServeOptions:
     peer: str = "auto"
     allow_unsigned: bool = False  # run networks that nobody whom we know has signed
     open_networks: bool = False  # at start, not with the first scan that wants one
+    history: Keep | None = None  # nothing is kept without one
 
 
 def serve(options: ServeOptions) -> None:
@@ -137,6 +139,7 @@ class Server:
             lender=Lender(allow_unsigned=options.allow_unsigned),
             archive=options.archive,
             peer=options.peer,
+            chronicle=Chronicle(options.history),
         )
         self._sessions: dict[Session, threading.Thread] = {}
         self._changed = threading.Condition()
@@ -171,6 +174,7 @@ class Server:
             session.stop()
         for thread in (*sessions.values(), *self._threads):
             thread.join()
+        self._around.chronicle.close()
         self.lender.close()
 
     @property

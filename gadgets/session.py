@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,13 +19,15 @@ import structlog
 
 from gadgets.choose import Choice
 from gadgets.context import Context, Memory
+from gadgets.history.chronicle import Chronicle
+from gadgets.history.record import Record
 from gadgets.lend import Lender
 from gadgets.meter import Meter
 from gadgets.recipe import build
 from protocols import session as rules
 from protocols.encode import encode
 from protocols.errors import PeerError
-from protocols.events import Event, Flag, ImageReady, Prescription, Severity
+from protocols.events import Event, Flag, ImageReady, Prescription, Quality, Severity
 from protocols.header import parse_header
 from protocols.messages import (
     Blob,
@@ -72,6 +74,7 @@ class Surroundings:
     archive: Path | None = None
     greeting_s: float = 30.0  # config and header must come within it
     peer: str = "auto"  # auto | scanner | gadgetron
+    chronicle: Chronicle = field(default_factory=Chronicle)  # keeps nothing unless told where
 
 
 class Session:
@@ -92,6 +95,7 @@ class Session:
         self._over = False
         self._late: dict[str, list[float]] = defaultdict(list)
         self._told = 0.0
+        self._record: Record | None = None
 
     def run(self) -> None:
         """Serve the peer; returns when it is done, never raises for anything that a peer can do."""
@@ -162,6 +166,9 @@ class Session:
             lender=self._around.lender,
         )
         log.info("scan", session=self.name, protocol=setting.protocol.name, measurement=setting.scan.measurement_id)
+        self._record = self._around.chronicle.begin(
+            setting.scan, setting.protocol, self.name, lambda flag: self._tell_of_history(flag, setting.protocol)
+        )
         begun = [] if first is None else [first]
         stream = build(context)(self._source(itertools.chain(begun, messages)))
         try:
@@ -174,6 +181,7 @@ class Session:
         finally:
             self._over = True
             close(stream)
+            self._around.chronicle.end(self._record)
 
     def _stop_reading(self) -> None:
         """Free a thread that waits for the peer."""
@@ -230,8 +238,8 @@ class Session:
             self._tell(message)
         elif isinstance(message, Failure):
             self._fail(message.reason)
-        elif isinstance(message, Prescription):
-            self._around.publish(message)
+        elif isinstance(message, Prescription | Quality):
+            self._publish(message)
         elif isinstance(message, Text | Feedback | Blob):
             self._send(message)
         elif isinstance(message, Frame):
@@ -246,7 +254,7 @@ class Session:
         latency_ms = (time.monotonic_ns() - image.arrived_ns) / 1e6 if image.arrived_ns else 0.0
         self._took("image", latency_ms, protocol)
         header = image.header
-        self._around.publish(
+        self._publish(
             ImageReady(
                 session=self.name,
                 protocol=protocol.name,
@@ -267,6 +275,19 @@ class Session:
             self._deliver(message, protocol)
         except OSError as error:
             self._lose(error)
+
+    def _tell_of_history(self, flag: Flag, protocol: ScanProtocol) -> None:
+        """Deliver a flag of the history, which may come when the console has left."""
+        if self._over:
+            self._around.publish(flag)
+        else:
+            self._tell_later(flag, protocol)
+
+    def _publish(self, event: Event) -> None:
+        """Put an event of this scan on the bus, and into its history."""
+        self._around.publish(event)
+        if self._record is not None:
+            self._record.note(event)
 
     def _took(self, stage: str, ms: float, protocol: ScanProtocol) -> None:
         """Note what a stage took, and whether that was too long."""
@@ -296,7 +317,7 @@ class Session:
     def _tell(self, flag: Flag) -> None:
         """Put a flag on the bus; on the console's log too when somebody should look."""
         self._meter.count("flags")
-        self._around.publish(flag)
+        self._publish(flag)
         if flag.severity is not Severity.PASS:
             advice = f" Advice: {flag.advice}." if flag.advice else ""
             self._send(Text(f"{PREFIX[flag.severity]} {flag.code}: {flag.message}.{advice}"))

@@ -1,0 +1,27 @@
+"""Percentiles of past scans with a bound that holds whatever the distribution is: order statistics."""
+
+import math
+from collections.abc import Sequence
+
+from scipy.stats import binom
+
+__all__ = ["percentile_bound", "scans_needed"]
+
+
+def scans_needed(share: float, confidence: float) -> int:
+    """Fewest values whose largest one is, with that confidence, not below the percentile `share` (0 to 1)."""
+    count = math.ceil(math.log(1 - confidence) / math.log(share))
+    return count + (1 - share**count < confidence)
+
+
+def percentile_bound(values: Sequence[float], share: float, confidence: float) -> float | None:
+    """Smallest of the values that, with that confidence, is not below the percentile `share`; None with too few values.
+
+    The k-th smallest of n lies below it exactly when k or more do, and how many do is binomial (Wilks, Ann Math Stat
+    1941; 12:91; Hahn & Meeker, Statistical Intervals, 1991, section 5.2).
+    """
+    ordered = sorted(values)
+    if len(ordered) < scans_needed(share, confidence):
+        return None
+    place = int(binom.ppf(confidence, len(ordered), share)) + 1
+    return ordered[min(place, len(ordered)) - 1]
