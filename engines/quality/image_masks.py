@@ -90,12 +90,14 @@ def otsu(values: NDArray[np.floating]) -> tuple[float, float]:
 
 def grown(mask: Mask, reach: int) -> Mask:
     """A mask (y, x) grown by `reach` pixels in rows, columns and diagonals."""
-    out = mask
-    for axis in (0, 1):
-        wide = np.pad(out, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)])
-        size = mask.shape[axis]
-        parts = [np.take(wide, range(step, step + size), axis) for step in range(2 * reach + 1)]
-        out = np.logical_or.reduce(parts)
+    rows, columns = mask.shape
+    wide = np.pad(mask, reach)
+    tall = wide[:rows].copy()
+    for step in range(1, 2 * reach + 1):
+        tall |= wide[step : step + rows]
+    out = tall[:, :columns].copy()
+    for step in range(1, 2 * reach + 1):
+        out |= tall[:, step : step + columns]
     return out
 
 
