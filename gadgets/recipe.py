@@ -24,8 +24,10 @@ from gadgets.quality import quality
 from gadgets.raw_coils import coils
 from gadgets.raw_drift import drift
 from gadgets.raw_mark import mark
+from gadgets.raw_moved import moved
 from gadgets.raw_order import order
 from gadgets.raw_phase import phase
+from gadgets.raw_physiology import physiology
 from gadgets.raw_spikes import spikes
 from gadgets.raw_zipper import zipper
 from gadgets.reconstruct import reconstruct
@@ -54,6 +56,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
     {
         "archive": Place(archive, 0),
         "order": Place(order, 0),
+        "physiology": Place(physiology, 0),
         "inspect": Place(inspect, 0),
         "spikes": Place(spikes, 0),
         "coils": Place(coils, 0),
@@ -64,6 +67,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "oversampling": Place(oversampling, 0),
         "compress_lines": Place(compress_lines, 0),
         "accumulate": Place(accumulate, 0),
+        "moved": Place(moved, 1),
         "compress": Place(compress, 1),
         "calibrate": Place(calibrate, 1),
         "reconstruct": Place(reconstruct, 1),
