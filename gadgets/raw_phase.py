@@ -10,6 +10,7 @@ from engines.quality.drift import Change, FirstLine, Trend, compare, first_line,
 from gadgets.context import Context
 from gadgets.raw_verdict import behind, place, verdict
 from protocols.events import Flag, Severity
+from protocols.lattice import Lattice
 from protocols.messages import Readouts, Record
 from protocols.mrd import AcqFlag, flag_mask
 from protocols.stream import Node
@@ -27,6 +28,7 @@ OTHER = flag_mask(
     AcqFlag.IS_SURFACECOILCORRECTIONSCAN_DATA,
     AcqFlag.IS_PHASE_STABILIZATION_REFERENCE,
 )
+STEPS = ("kspace_encode_step_1", "kspace_encode_step_2")
 BACKWARDS = flag_mask(AcqFlag.IS_REVERSE)
 MOST_COILS = 8  # phase and echo are those of all, and a transform costs time
 MOST_LINES = 4  # of one batch
@@ -71,22 +73,20 @@ class _Watch:
         self._context = context
         self._series: dict[tuple[int, ...], _Series] = {}
         self._began: tuple[int, int] | None = None
-        self._readouts = 0
         self._unlike = 0
-        names = ("kspace_encoding_step_1", "kspace_encoding_step_2")
-        limits = [encoding.limits.get(name) for name in names]
-        sizes = encoding.encoded_matrix[1:]
-        self._centre = [limit.centre if limit else size // 2 for limit, size in zip(limits, sizes, strict=True)]
-        self._near = [step // 2 for step in encoding.acceleration]
+        lattice = Lattice.of(encoding)
+        centres = (lattice.limit1.centre, lattice.limit2.centre)
+        self._central = [  # first and number of further steps that are near the centre, by name of the counter
+            (name, np.uint16(max(centre - step // 2, 0)), np.uint16(step // 2 * 2))
+            for name, centre, step in zip(STEPS, centres, encoding.acceleration, strict=True)
+        ]
 
     def take(self, message: Readouts) -> Iterator[Flag]:
         """Compare the lines of a batch that may come again with how they were first."""
         headers = message.headers
-        which = np.flatnonzero(self._wanted(headers))[:MOST_LINES]
         every = -(-message.samples.shape[1] // MOST_COILS)
-        for n in which.tolist():
+        for n in self._wanted(headers).nonzero()[0][:MOST_LINES].tolist():
             self._look(headers[n], np.require(message.samples[n, ::every], requirements=["C", "A"]))
-        self._readouts += len(headers)
         yield from ()
 
     def close(self) -> Iterator[Flag]:
@@ -104,18 +104,16 @@ class _Watch:
     def _wanted(self, headers: NDArray[np.void]) -> NDArray[np.bool_]:
         """Tell which readouts (readout,) are navigators, or the line nearest to the centre of k-space."""
         flags, idx = headers["flags"], headers["idx"]
-        central = (flags & OTHER) == 0
-        for name, centre, near in zip(
-            ("kspace_encode_step_1", "kspace_encode_step_2"), self._centre, self._near, strict=True
-        ):
-            central &= np.abs(idx[name].astype(np.int32) - centre) <= near
-        wanted: NDArray[np.bool_] = central | ((flags & NAVIGATES) != 0)
+        wanted = (flags & OTHER) == 0
+        for name, first, further in self._central:
+            wanted &= idx[name] - first <= further  # unsigned: what lies before the first is far away
+        wanted |= (flags & NAVIGATES) != 0
         return wanted
 
     def _look(self, header: Record, line: NDArray[np.complex64]) -> None:
         idx = header["idx"]
         kind = int(header["flags"] & (NAVIGATES | BACKWARDS))
-        names = ("slice", "contrast", "phase", "set", "kspace_encode_step_1", "kspace_encode_step_2")
+        names = ("slice", "contrast", "phase", "set", *STEPS)
         key = (kind, line.shape[1], *(int(idx[name]) for name in names))
         series = self._series.get(key)
         when = self._when(header)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 __all__ = ["ran_back", "steady"]
 
 HALF_DAY: Final = 17_280_000  # ticks of 2.5 ms: a clock that falls back by more has passed midnight
+NOWHERE: Final = np.zeros(0, np.intp)
+HERE: Final = np.zeros(1, np.intp)
 
 
 def steady(numbers: NDArray[np.integer], before: int) -> bool:
@@ -21,5 +23,7 @@ def steady(numbers: NDArray[np.integer], before: int) -> bool:
 
 def ran_back(stamps: NDArray[np.integer], before: int) -> NDArray[np.intp]:
     """Positions of the time stamps (readout,) that are earlier than the one before them; midnight is no step back."""
+    if len(stamps) == 1:  # the live case, five times as fast
+        return NOWHERE if not -HALF_DAY < int(stamps[0]) - before < 0 else HERE
     step = np.diff(stamps.astype(np.int64), prepend=before)
     return np.flatnonzero((step < 0) & (step > -HALF_DAY))
