@@ -11,6 +11,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from gadgets.history.commands import limits, qc
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -29,8 +31,11 @@ app = typer.Typer(
     scanside-sim exam head             let a simulated scanner connect to it
     scanside check my_folder/knee.toml is this scan protocol right, and what will it do?
     scanside info --watch              what is the running server doing?
+    scanside qc history --history FILE how were the scans until now?
     """,
 )
+app.add_typer(qc, name="qc")
+app.add_typer(limits, name="limits")
 
 
 class Peer(str, Enum):
@@ -87,6 +92,11 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
     log_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the log here too, as JSON lines.")
     ] = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keep flags and figures of every scan here, without identity.")
+    ] = None,
+    history_days: Annotated[float, typer.Option(min=1, help="Forget scans that are older.")] = 730,
+    history_scans: Annotated[int, typer.Option(min=1, help="Forget all but the last so many scans.")] = 100_000,
     peer: Annotated[Peer, typer.Option(help="Who connects; auto tells them apart by their config.")] = Peer.AUTO,
     allow_unsigned: Unsigned = False,  # noqa: FBT002
 ) -> None:
@@ -98,10 +108,11 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
     \b
     scanside serve                              for programs on this machine
     scanside serve --host 0.0.0.0               for the scanner's host computer
-    scanside serve --protocols my_folder --archive raw_data
+    scanside serve --protocols my_folder --archive raw_data --history history.db
     scanside serve --bus tcp://0.0.0.0:9003 --bus-keys keys     (first: scanside keys keys)
     """  # noqa: D301 - click reads \b
     with _told():
+        from gadgets.history.chronicle import Keep
         from gadgets.serve import ServeError, ServeOptions
         from gadgets.serve import serve as run
 
@@ -118,6 +129,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
             peer=peer.value,
             allow_unsigned=allow_unsigned,
             open_networks=True,
+            history=None if history is None else Keep(history, history_days, history_scans),
         )
         try:
             run(options)

@@ -72,7 +72,14 @@ class Context:
     lender: Lender = field(default_factory=Lender)  # networks, shared by all connections
 
     def flag(self, code: str, severity: Severity, message: str, **more: object) -> Flag:
-        """Make a flag of this connection, with its limit's id where the scan protocol has one."""
+        """Make a flag of this connection, with its limit's id where the scan protocol has one.
+
+        A limit in another unit than the score's judges nothing: the flag is UNKNOWN.
+        """
         limit = self.protocol.limits.get(code)
         known = {} if limit is None else {"limit": limit.value, "limit_id": self.protocol.limit_id(code)}
+        unit = more.get("unit", "")
+        if limit is not None and unit and unit != limit.unit:
+            severity = Severity.UNKNOWN
+            message = f"{message}; [limits.{code}] is in {limit.unit!r}, the score in {unit!r}: mend the limit's unit"
         return Flag(code=code, severity=severity, message=message, session=self.session, **{**known, **more})

@@ -1,7 +1,7 @@
 """finish: from a complex reconstruction to the image a console can show: size, scale, window, series, story."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engines.linear.resize import to_recon
 from gadgets.context import Context
-from protocols.events import Severity
+from protocols.events import Flag, Severity
 from protocols.messages import Image, Message, Meta, Reconstruction, Record
 from protocols.mrd import IMAGE, TYPE_OF, ImageType
 from protocols.stream import Node
@@ -85,7 +85,7 @@ class _Series:
         header = _header(made.header, values, context, self)
         latency_ms = (time.monotonic_ns() - made.arrived_ns) / 1e6
         meta = {
-            **_meta(context, self, header),
+            **_meta(context, self, header, flags),
             **{f"Scanside.{name}": value for name, value in made.details.items()},
             "Scanside.Engine": made.engine,
             "Scanside.LatencyMs": f"{latency_ms:.3f}",
@@ -156,10 +156,10 @@ def _header(acquired: Record, values: NDArray[np.generic], context: Context, ser
     return header
 
 
-def _meta(context: Context, series: _Series, header: Record) -> Meta:
+def _meta(context: Context, series: _Series, header: Record, flags: Sequence[Flag]) -> Meta:
     """Everything a FIRE, OpenRecon or Gadgetron console may look for, under both names where there are two."""
     scan, protocol = context.scan, context.protocol
-    comment = "Scanside: not for diagnosis"
+    comment = "; ".join(("Scanside: not for diagnosis", *_in_words(flags)))
     history = ["Scanside", protocol.name, *([series.name] if series.name else [])]
     description = f"Scanside {series.name}".strip()
     window = {"Center": f"{series.window / 2:.6g}", "Width": f"{series.window:.6g}"}
@@ -189,6 +189,13 @@ def _meta(context: Context, series: _Series, header: Record) -> Meta:
     meta.update(_timing(scan.te_ms, contrast, "EchoTime", "GADGETRON_TE"))
     meta.update(_timing(scan.ti_ms, contrast, "InversionTime", "GADGETRON_TI"))
     return meta
+
+
+def _in_words(flags: Sequence[Flag]) -> list[str]:
+    """What is known to be wrong when the image leaves, for the comment that consoles show."""
+    return [
+        f"{flag.severity.value} {flag.code}: {flag.message}" for flag in flags if flag.severity is not Severity.PASS
+    ]
 
 
 def _timing(values_ms: tuple[float, ...], contrast: int, *names: str) -> Mapping[str, str]:

@@ -1,14 +1,40 @@
 """Limits of quality: a number with a direction, a unit, what it rests on, and how long it holds."""
 
 import math
+from collections.abc import Mapping
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from protocols.events import Severity
 
-__all__ = ["QualityLimit"]
+__all__ = ["UNITS", "QualityLimit"]
+
+# Units of the scores that the plugin's own checks give; a limit in another one would judge nonsense.
+UNITS: Final[Mapping[str, str]] = {
+    "calibration_mismatch": "%",
+    "coil_correlation": "1",
+    "coil_gain": "dB",
+    "coil_noise": "dB",
+    "coil_signal": "dB",
+    "echo_shift": "samples",
+    "linear_difference": "1",
+    "lost_readouts": "readouts",
+    "missing_lines": "lines",
+    "noise_covariance_outlier": "1",
+    "noise_drift": "dB",
+    "noise_level": "dB",
+    "phase_drift": "Hz",
+    "phase_jitter": "deg",
+    "readout_order": "readouts",
+    "saturated_samples": "readouts",
+    "snr": "1",
+    "spikes": "readouts",
+    "trust": "1",
+    "trust_vs_linear": "1",
+    "zipper": "dB",
+}
 
 
 class QualityLimit(BaseModel):

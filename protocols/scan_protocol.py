@@ -4,13 +4,14 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from protocols.limits import UNITS
 from protocols.problems import Problem, ProtocolError, from_pydantic, line_of, nearest
 from protocols.scan import Scan
 from protocols.tables import Chain, Document, Engines, ScanProtocol
@@ -62,7 +63,16 @@ def _own_checks(document: dict[str, Any], text: str, where: str) -> list[Problem
     limits = document.get("limits")
     codes = [key for key in limits if not _CODE.fullmatch(key)] if isinstance(limits, dict) else []
     told += [(("limits", key), f"got {key!r}, wanted small letters, digits and '_'") for key in codes]
+    told += list(_wrong_units(limits)) if isinstance(limits, dict) else []
     return [Problem(where, ".".join(path), what, line_of(text, path)) for path, what in told]
+
+
+def _wrong_units(limits: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Limits in another unit than that of the score they are to judge."""
+    for key, table in limits.items():
+        unit = table.get("unit") if isinstance(table, dict) else None
+        if isinstance(unit, str) and unit != UNITS.get(key, unit):
+            yield ("limits", key, "unit"), f"got {unit!r}, wanted {UNITS[key]!r}: the score is in this unit"
 
 
 def parse(text: str, where: str) -> ScanProtocol:

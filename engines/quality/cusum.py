@@ -11,7 +11,8 @@ from statistics import NormalDist, median
 from typing import Final
 
 import numpy as np
-from scipy.stats import beta
+
+from engines.quality.percentiles import share_interval
 
 __all__ = ["BASELINE", "Alarm", "Level", "Share", "hits_run_length", "hits_threshold", "run_length", "threshold"]
 
@@ -132,7 +133,7 @@ class Level:
 class Share:
     """A share of scans, such as those with a flag, that should not rise: a sum of hits.
 
-    What is normal is the upper 95 % bound (Clopper & Pearson, Biometrika 1934) of the share in the first scans, at
+    What is normal is the upper 95 % bound of the share in the first scans, at
     least TOLERATED: with it, the false-alarm rate holds for shares up to that bound, at the price of a later alarm.
     Where it is above MOST, it is learned anew.
     """
@@ -170,7 +171,7 @@ class Share:
 
     def _learn(self) -> None:
         hits, total = sum(self._hits), len(self._hits)
-        share = max(TOLERATED, float(beta.ppf(0.95, hits + 1, total - hits)) if hits < total else 1.0)
+        share = max(TOLERATED, share_interval(hits, total, 0.9)[1])
         if share > MOST:
             self._begin_anew()
             return

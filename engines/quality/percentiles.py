@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 
-from scipy.stats import binom
+from scipy.stats import beta, binom
 
-__all__ = ["percentile_bound", "scans_needed"]
+__all__ = ["percentile_bound", "scans_needed", "share_interval"]
 
 
 def scans_needed(share: float, confidence: float) -> int:
@@ -25,3 +25,11 @@ def percentile_bound(values: Sequence[float], share: float, confidence: float) -
         return None
     place = int(binom.ppf(confidence, len(ordered), share)) + 1
     return ordered[min(place, len(ordered)) - 1]
+
+
+def share_interval(hits: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided interval of a share of which `hits` of `total` were seen (Clopper & Pearson, Biometrika 1934)."""
+    tail = (1 - confidence) / 2
+    low = 0.0 if hits == 0 else float(beta.ppf(tail, hits, total - hits + 1))
+    high = 1.0 if hits == total else float(beta.ppf(1 - tail, hits + 1, total - hits))
+    return low, high

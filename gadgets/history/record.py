@@ -56,3 +56,4 @@ class Past:
     units: Mapping[str, str]
     broken: frozenset[str]  # codes of flags that were WARN or FAIL
     told: Mapping[str, int] = field(default_factory=dict)  # code -> flags, those without a score among them
+    bounds: Mapping[str, float] = field(default_factory=dict)  # code -> the limit that it was judged by

@@ -192,10 +192,12 @@ class Store:
         return [self._past(*row) for row in reversed(rows)]
 
     def _past(self, scan: int, time_s: float, protocol: str, scanner: str) -> Past:
-        flags = self._sql.execute("SELECT code, score, unit, severity FROM flag WHERE scan = ?", [scan]).fetchall()
+        flags = self._sql.execute(
+            "SELECT code, score, unit, severity, bound FROM flag WHERE scan = ?", [scan]
+        ).fetchall()
         scores: dict[str, list[float]] = defaultdict(list)
         units: dict[str, str] = {}
-        for code, score, unit, _ in flags:
+        for code, score, unit, *_ in flags:
             if score is not None:
                 scores[code].append(score)
                 units[code] = unit
@@ -204,9 +206,10 @@ class Store:
             if value is not None and name not in judged:
                 scores[name].append(value)
                 units[name] = unit
-        broken = frozenset(code for code, _, _, severity in flags if severity in ("WARN", "FAIL"))
+        broken = frozenset(code for code, _, _, severity, _ in flags if severity in ("WARN", "FAIL"))
         told = Counter(code for code, *_ in flags)
-        return Past(scan, time_s, protocol, scanner, dict(scores), units, broken, told)
+        bounds = {code: bound for code, *_, bound in flags if bound is not None}
+        return Past(scan, time_s, protocol, scanner, dict(scores), units, broken, told, bounds)
 
     def close(self) -> None:
         """Close the file."""

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gadgets.finish import finish
+from protocols.events import Flag, Severity
 from protocols.messages import Image, Reconstruction
 from tests.making import context, headers, scan
 
@@ -88,3 +89,15 @@ def test_geometry_is_the_readouts_and_every_meta_pair_has_both_spellings():
     assert image.meta["EchoTime"] == "9"
     assert [float(v) for v in image.meta["ImageColumnDir"]] == [0, 1, 0]
     assert image.meta["Keep_image_geometry"] == "1"
+
+
+def test_what_is_wrong_with_an_image_stands_in_words_in_the_comment_that_consoles_show():
+    (clean,) = finished([made(blob())], scan(16, 16))
+    assert clean.meta["ImageComments"] == "Scanside: not for diagnosis"
+    flags = [
+        Flag(code=f"check_{severity.value.lower()}", severity=severity, message="slice 3") for severity in Severity
+    ]
+    (marked,) = finished([replace(made(blob()), flags=tuple(flags))], scan(16, 16))
+    broken = [f"{word} check_{word.lower()}: slice 3" for word in ("WARN", "FAIL", "UNKNOWN")]
+    comment = "; ".join(["Scanside: not for diagnosis", *broken])
+    assert {marked.meta[name] for name in ("ImageComments", "ImageComment", "GADGETRON_ImageComment")} == {comment}

@@ -2,11 +2,14 @@
 
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from protocols.events import Severity
-from protocols.limits import QualityLimit
+from protocols.limits import UNITS, QualityLimit
+from protocols.problems import ProtocolError
+from protocols.scan_protocol import load_all, parse
 
 NUMBERS = st.floats(-1e6, 1e6)
 LAST_DAY = date(2026, 12, 31)
@@ -39,3 +42,35 @@ def test_a_limit_holds_up_to_its_last_day_and_then_judges_unknown(days, score):
     until = limit("min", valid_until=LAST_DAY)
     assert until.expired(today) == (days > 0)
     assert (until.judge(score, today) is Severity.UNKNOWN) == (days > 0)
+
+
+def test_every_limit_that_is_shipped_is_in_the_unit_of_its_score():
+    shipped = [(key, limit.unit) for protocol in load_all() for key, limit in protocol.limits.items()]
+    assert not [(key, unit) for key, unit in shipped if UNITS.get(key, unit) != unit]
+    assert set(UNITS) <= {key for key, _ in shipped}
+
+
+LIMITED = """name = "a"
+title = "A"
+[chain]
+order = ["finish"]
+[limits.snr]
+value = 5
+direction = "min"
+unit = "1"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("value = 5", "valeu = 5", "a.toml:6: limits.snr.valeu: no such key. Did you mean 'value'?"),
+        ('unit = "1"', 'unit = "dB"', "a.toml:8: limits.snr.unit: got 'dB', wanted '1': the score is in this unit"),
+        ('unit = "1"', 'unit = "1"\nvalid_until = 2026-02-30', "a.toml:9: not TOML"),
+        ('unit = "1"', 'unit = "1"\nbasis = "experience"', "a.toml:9: limits.snr.basis: got 'experience', wanted"),
+    ],
+)
+def test_a_mistake_in_a_limit_is_one_clear_error_with_its_line(old, new, told):
+    with pytest.raises(ProtocolError) as caught:
+        parse(LIMITED.replace(old, new), "a.toml")
+    assert any(line.startswith(told) for line in str(caught.value).splitlines())
