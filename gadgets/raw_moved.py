@@ -23,8 +23,8 @@ def moved(context: Context) -> Node:
 
     The score is the part of a frame's amplitude there that its calibration lines do not explain, in percent, noise
     taken off: 6 % for 1 mm, 17 % for 3 mm in a head. The first frame beyond the limit is told at once, the worst at the
-    end. The sequence must give calibration lines and frames the same contrast, else the limit must allow for it; lines
-    that are a part of the only frame have nothing to be compared with, which is UNKNOWN.
+    end. The sequence must give calibration lines and frames the same contrast, else the limit must allow for it. Of
+    calibration lines that are a part of the only frame nothing is said: there is nothing to compare them with.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
@@ -80,9 +80,12 @@ class _Watch:
         """Say the worst frame."""
         if self._worst is not None:
             yield self._flag(*self._worst)
-        elif self._references:
+        elif self._references and (self._context.scan.encodings[0].repeats or self._separate()):
             text = "no frame came that has lines of its own to be compared with the calibration lines"
             yield self._context.flag("calibration_mismatch", Severity.UNKNOWN, text)
+
+    def _separate(self) -> bool:
+        return any(reference.separate for reference in self._references.values())
 
     def _shift(
         self, lines: NDArray[np.complex64], before: NDArray[np.complex64], rows: NDArray[np.intp], frame: Frame

@@ -47,8 +47,8 @@ def phase(context: Context) -> Node:
     `phase_drift`: how far the field has drifted over the scan, in Hz, from the phase at the echo time; spin echoes
     refocus that, and hide it. `phase_jitter`: standard deviation of the phase from shot to shot about that drift, in
     degrees. `echo_shift`: the largest shift of the echo along the readout, in samples. All coils count by their power,
-    slices by their median, so that what flows or moves in one of them is no drift. Each is told at the end; without a
-    line that comes three times it is UNKNOWN.
+    slices by their median, so that what flows or moves in one of them is no drift. Each is told at the end. UNKNOWN is
+    a scan with repetitions, averages or navigators in which no line came three times; of others nothing is said.
     """
     return behind(lambda: _Watch(context))
 
@@ -96,10 +96,17 @@ class _Watch:
             yield self._drift(judged)
             yield self._jitter([series for series in judged if len(series.times) >= LEAST_JITTER])
             yield self._echo(judged)
-        elif self._series:
+        elif self._promised():
             why = f"; {self._unlike} that came again were unlike the first" if self._unlike else ""
             text = f"no line of k-space came {LEAST_POINTS} times or more{why}: drifts cannot be told"
             yield self._context.flag("phase_drift", Severity.UNKNOWN, text)
+
+    def _promised(self) -> bool:
+        """Whether the scan has lines that should have come again."""
+        limits = self._context.scan.encodings[0].limits
+        again = (limits.get(name) for name in ("repetition", "average"))
+        repeats = any(limit is not None and limit.maximum > limit.minimum for limit in again)
+        return bool(self._series) and (repeats or any(key[0] & int(NAVIGATES) for key in self._series))
 
     def _wanted(self, headers: NDArray[np.void]) -> NDArray[np.bool_]:
         """Tell which readouts (readout,) are navigators, or the line nearest to the centre of k-space."""

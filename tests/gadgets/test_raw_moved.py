@@ -64,8 +64,12 @@ def test_noise_and_gain_are_no_motion():
         assert {f.severity for f in flags(fault)} == {Severity.PASS}
 
 
-def test_calibration_lines_that_are_a_part_of_the_only_frame_tell_nothing():
-    (flag,) = flags(calibration="embedded", repetitions=1)
+def test_of_calibration_lines_that_are_a_part_of_the_only_frame_nothing_is_said():
+    assert flags(calibration="embedded", repetitions=1) == []
+
+
+def test_frames_that_share_no_line_with_their_calibration_are_unknown():
+    (flag,) = flags(calibration_lines=6)
     assert flag.severity is Severity.UNKNOWN
 
 

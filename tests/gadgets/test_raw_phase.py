@@ -52,7 +52,8 @@ def repeated(spoil, times=10, flags=(), line=64):
         yield made
 
 
-OF = replace(scan(lines=128, samples=256), te_ms=(4.0,))
+ONCE = replace(scan(lines=128, samples=256), te_ms=(4.0,))
+OF = replace(scan(lines=128, samples=256, repetition=(0, 9)), te_ms=(4.0,))
 
 
 @pytest.mark.parametrize("batch", [1, 64])
@@ -102,9 +103,12 @@ def test_without_time_stamps_the_numbers_of_the_readouts_tell_the_time():
     assert drift == pytest.approx(9 * 0.05 / (2 * np.pi * 4e-3), rel=0.02)
 
 
-def test_what_cannot_be_told_is_unknown():
+def test_what_the_scan_promised_and_cannot_be_told_is_unknown_and_of_other_scans_nothing_is_said():
     (once,) = told(repeated(lambda line, n: line, times=2), OF).values()
     assert (once.code, once.severity) == ("phase_drift", Severity.UNKNOWN)
+    assert told(repeated(lambda line, n: line, times=2), ONCE) == {}
+    (navigated,) = told(repeated(lambda line, n: line, times=2, flags=[AcqFlag.IS_NAVIGATION_DATA]), ONCE).values()
+    assert navigated.severity is Severity.UNKNOWN
     few = told(repeated(lambda line, n: line, times=4), OF)
     assert few["phase_jitter"].severity is Severity.UNKNOWN
     nameless = told(repeated(lambda line, n: line), replace(OF, te_ms=()))
