@@ -53,15 +53,15 @@ class Critic:
         figures and differences stand beside its own, and a limit that only the linear one breaks is broken. Where the
         linear image was sent, too, it has flags of its own.
         """
-        history = image.meta.get("ImageProcessingHistory", ())
-        if NOT_SHOWN in history:
+        series = image.meta.get("ImageProcessingHistory", ())[2:]  # behind Scanside and the scan protocol
+        if NOT_SHOWN in series:
             return
         own = measure(self._shown(image, image.pixels))
         linear = None if image.companion is None else measure(self._shown(image, image.companion()))
         yield _event(image, self.context, own, linear)
         for code in UNITS:
             if code in ALWAYS or code in self.context.protocol.limits:
-                yield from self._flag(image, code, own, None if "network" in history else linear)
+                yield from self._flag(image, code, own, None if "network" in series else linear)
 
     def _shown(self, image: Image, pixels: NDArray[np.generic]) -> Shown:
         middle = np.abs(pixels[0, pixels.shape[1] // 2]).astype(np.float32, copy=False)

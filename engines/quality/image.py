@@ -43,7 +43,7 @@ class Shown:
 
     pixels: NDArray[np.float32]  # (y, x), phase encoding along y
     noise_std: NDArray[np.float32] | None = None  # (y, x), of one real part, where it is known
-    pixel_mm: tuple[float, float] = (1.0, 1.0)  # (y, x)
+    pixel_mm: tuple[float, float] = (1.0, 1.0)  # (y, x), 0 where it is not known
     cut: bool = False  # whether phase oversampling was cut off, and what lies in it
 
 
@@ -80,7 +80,9 @@ def _told(shown: Shown, masks: Masks) -> Iterator[tuple[str, float | None, str]]
     yield from _of_tissue(shown, masks)
     yield from _of_air(shown, masks)
     for name, axis in (("fwhm_y", 0), ("fwhm_x", 1)):
-        yield name, metrics.fwhm_mm(pixels, masks, axis, shown.pixel_mm[axis]), "neighbouring pixels are not alike"
+        size_mm = shown.pixel_mm[axis]
+        width = metrics.fwhm_mm(pixels, masks, axis, size_mm) if size_mm > 0 else None
+        yield name, width, "neighbouring pixels are not alike" if size_mm > 0 else "the size of a pixel is not known"
     cut = "phase oversampling was cut off, and with it what would wrap around"
     yield "edge_signal", None if shown.cut else 100 * edge_signal(pixels, masks), cut
 

@@ -122,6 +122,19 @@ def test_what_cannot_be_told_of_any_image_of_a_scan_is_said_once():
     assert sum(isinstance(opinion, Quality) for opinion in told(*empty)) == 3
 
 
+def test_an_image_that_cannot_be_measured_leaves_with_the_verdict_unknown():
+    header = np.zeros((), IMAGE)[()]
+    (flag,) = told(Image(header, np.full((1, 1, 32, 32), np.nan, np.float32)))
+    assert (flag.code, flag.severity) == ("snr", Severity.UNKNOWN)
+
+
+def test_a_scan_protocol_called_network_is_no_network():
+    spoilt = disc(40, noise_known=True, ghost=0.2).pixels
+    named = {"ImageProcessingHistory": ["Scanside", "network"]}
+    hiding = disc(40, noise_known=True, ghost=0.001, companion=lambda: spoilt, meta=named)
+    assert [flag.severity for flag in flags(hiding, toml=GHOST)] == [Severity.PASS, Severity.WARN]
+
+
 def test_an_artefact_that_the_network_has_hidden_is_flagged_from_the_linear_image_behind_it():
     spoilt = disc(40, noise_known=True, ghost=0.2).pixels
     hiding = disc(40, noise_known=True, ghost=0.001, companion=lambda: spoilt)

@@ -245,3 +245,9 @@ def test_an_image_without_object_or_without_air_says_so(image, reason):
 
 def test_wrap_is_not_judged_where_phase_oversampling_was_cut_off():
     assert "cut off" in measure(Shown(noisy(anatomy()), cut=True)).unknown["edge_signal"]
+
+
+def test_smoothness_in_millimetres_is_not_told_where_the_size_of_a_pixel_is_not_known():
+    told = measure(Shown(noisy(anatomy()), pixel_mm=(0.0, 2.0)))
+    assert "not known" in told.unknown["fwhm_y"]
+    assert told.figures["fwhm_x"] > 0
