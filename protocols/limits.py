@@ -19,6 +19,8 @@ UNITS: Final[Mapping[str, str]] = {
     "coil_noise": "dB",
     "coil_signal": "dB",
     "echo_shift": "samples",
+    "edge_signal": "%",
+    "gsr": "1",
     "linear_difference": "1",
     "lost_readouts": "readouts",
     "missing_lines": "lines",

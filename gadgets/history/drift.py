@@ -15,7 +15,7 @@ __all__ = ["FALSE_PER_10000", "FLAGGED", "Drift", "Watch"]
 
 FALSE_PER_10000: Final = 1.0  # false alarms a watched figure in 10,000 scans in which nothing drifts
 FLAGGED: Final = "flagged"  # the share of scans with any WARN or FAIL
-LOOK_BACK: Final = 5_000  # scans that a server which has just started learns from
+LOOK_BACK: Final = 500  # scans that a server which has just started learns from
 
 
 @dataclass(slots=True)
