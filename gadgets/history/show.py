@@ -101,7 +101,7 @@ def alarms(found: Sequence[AlarmRow]) -> Table:
             str(alarm.scan),
             _day(alarm.since_s),
             f"{alarm.normal:.4g}",
-            f"{alarm.now:.4g} {alarm.unit}",
+            f"{alarm.now:.4g} {alarm.unit if alarm.unit != '1' else ''}",
             far,
         )
     return table
@@ -113,7 +113,7 @@ def replayed(rows: Sequence[Row], protocol: str, count: int) -> Table:
     table = _table(title, "limit", "value", "scans", "PASS", "WARN", "FAIL", "UNKNOWN", "flagged", "then", "worst")
     for row in rows:
         low, high = row.share if row.scans else (0.0, 1.0)
-        share = f"{100 * row.flagged / row.scans:.2g} % ({100 * low:.2g} to {100 * high:.2g})" if row.scans else ""
+        share = f"{100 * row.flagged / row.scans:.3g} % ({100 * low:.3g} to {100 * high:.3g})" if row.scans else ""
         table.add_row(
             row.code,
             "" if row.limit is None else str(row.limit).partition(", else")[0],
