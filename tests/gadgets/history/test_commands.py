@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from gadgets.cli import app
 from gadgets.history.drift import Drift
 from gadgets.history.store import Store
+from protocols.messages import Image
 from protocols.scan_protocol import find, parse
 from tests.gadgets.history.past_scans import flag, record
 from tests.peer import talk, whole
@@ -141,18 +142,32 @@ def test_without_scans_and_with_unknown_names_it_is_said_what_to_type():
     assert "Did you mean 'cartesian'" in done.stderr
 
 
-def test_two_servers_keep_their_scans_in_one_store(tmp_path):
+@pytest.fixture
+def launched():
+    """Start `scanside serve` with a history; gives the process and its port."""
+    started = []
+
+    def launch(path):
+        command = [sys.executable, "-m", "gadgets", "serve", "--port", "0", "--history", str(path)]
+        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return started[-1], json.loads(started[-1].stdout.readline())["port"]
+
+    yield launch
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_two_servers_keep_their_scans_in_one_store(launched, tmp_path):
     path = tmp_path / "history.db"
-    command = [sys.executable, "-m", "gadgets", "serve", "--port", "0", "--history", str(path)]
-    servers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    ports = [json.loads(server.stdout.readline())["port"] for server in servers]
+    servers = [launched(path) for _ in range(2)]
     for _ in range(3):
-        for port in ports:
-            talk(port, whole())
-    for server in servers:
-        server.send_signal(signal.SIGINT)
-        _, log = server.communicate(timeout=30)
-        assert server.returncode == 0
+        for _, port in servers:
+            assert any(isinstance(message, Image) for message in talk(port, whole()))
+    for process, _ in servers:
+        process.send_signal(signal.SIGINT)
+        _, log = process.communicate(timeout=60)
+        assert process.returncode == 0
         assert "Traceback" not in log
         assert "history" not in log
     with Store(path) as opened:
