@@ -42,17 +42,24 @@ def displacement(
     """Estimate how far the object of lines (coil, line, x) lies from where the same lines saw it before.
 
     The displacement whose phase ramp brings the two together best, all coils at once: coils stay where they are, so it
-    is a little too small. `rows` (line,) are counted from k = 0, of a matrix of `count`; further than half of `count`
-    by the distance of the rows is not told apart. Kuglin & Hines, Proc Int Conf Cybernetics and Society 1975; 163.
+    is a little too small. `rows` (line,) are counted from k = 0, of a matrix of `count`; along them displacements are
+    looked for up to half of `count` by their common distance, from where on they repeat. Kuglin & Hines, Proc Int Conf Cybernetics and Society 1975; 163.
     """
     width = lines.shape[2]
     wide = np.fft.fftfreq(width) * width
     near = np.abs(wide) <= BAND
     then, now = (fft(np.fft.ifftshift(part, axes=2), axis=2)[:, :, near] for part in (before, lines))
     common = (now * then.conj()).sum(axis=0)
-    tried = np.arange(-FURTHEST, FURTHEST + STEP, STEP)
-    along_phase = np.exp(2j * np.pi * np.outer(tried, rows) / count)
-    along_read = np.exp(2j * np.pi * np.outer(wide[near], tried) / width)
+    distance = max(int(np.gcd.reduce(np.diff(rows))), 1)
+    down, right = candidates(min(FURTHEST, count / distance / 2 - STEP)), candidates(FURTHEST)
+    along_phase = np.exp(2j * np.pi * np.outer(down, rows) / count)
+    along_read = np.exp(2j * np.pi * np.outer(wide[near], right) / width)
     height = np.abs(along_phase @ common @ along_read)
     phase, read = np.unravel_index(int(np.argmax(height)), height.shape)
-    return Shift(float(tried[phase]), float(tried[read]))
+    return Shift(float(down[phase]), float(right[read]))
+
+
+def candidates(furthest: float) -> NDArray[np.float64]:
+    """Return the displacements in pixels that are tried, 0 among them."""
+    count = int(furthest / STEP)
+    return np.arange(-count, count + 1) * STEP

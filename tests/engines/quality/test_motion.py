@@ -38,6 +38,11 @@ def test_a_displacement_comes_back_in_both_directions(down, right):
     assert abs(found.along_read - right) < 0.6
 
 
+def test_a_displacement_is_not_mistaken_for_one_a_period_of_the_rows_away():
+    found = displacement(lines_of(4.0), lines_of(), ROWS - SIZE // 2, SIZE)
+    assert abs(found.along_phase - 4) < 0.6
+
+
 def test_the_further_the_object_moves_the_less_is_explained():
     parts = [unexplained(lines_of(shift), lines_of()) for shift in (0, 0.25, 0.5, 1, 2)]
     assert parts == sorted(parts)
