@@ -1,8 +1,11 @@
-"""quality: an opinion on every image, in a thread of its own; the image never waits for it."""
+"""quality: an opinion on images, in a thread of its own; the image never waits for it."""
 
+import time
 from collections.abc import Iterable, Iterator
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from gadgets.context import Context
 from gadgets.image_verdict import Critic, where_of
@@ -13,19 +16,28 @@ from protocols.stream import Node, beside
 
 __all__ = ["quality"]
 
+Share = Annotated[float, Field(gt=0, le=1)]
 
-def quality(context: Context, depth: int = 32) -> Node:
-    """Measure every image, and judge it and the noise of every coil against the scan protocol's limits.
+
+def quality(context: Context, depth: int = 32, share: Share = 0.2) -> Node:
+    """Measure images, and judge them and the noise of every coil against the scan protocol's limits.
 
     Images leave at once; figures (topic `quality`) and flags follow: one flag for the SNR, one for each other figure of
     `engines/quality/image.py` that has a [limits.<figure>]. `depth` images may wait for judgement; beyond that the flag
-    is UNKNOWN, as it is where there is no limit or nothing to judge by, which is said once a scan.
+    is UNKNOWN, as it is where there is no limit or nothing to judge by, which is said once a scan. Where a series comes
+    so fast that judging it would take more than `share` of a core, images of later repetitions are passed over.
     """
     critic = Critic(context)
+    pace = _Pace(context, share)
 
     def judge(message: Message) -> Iterator[Message]:
         if isinstance(message, Image):
+            if pace.rests(message):
+                yield from pace.told()
+                return
+            began = time.monotonic()
             yield from critic.judge(message)
+            pace.worked(began)
         elif isinstance(message, NoiseScan):
             yield from _coils(message, context)
 
@@ -37,6 +49,32 @@ def quality(context: Context, depth: int = 32) -> Node:
         return [context.flag("snr", Severity.UNKNOWN, text, evidence=where)]
 
     return beside(judge, depth, missed, context.tell, name="quality")
+
+
+class _Pace:
+    """When the next image of a series may be judged."""
+
+    def __init__(self, context: Context, share: float) -> None:
+        self._context = context
+        self._share = share
+        self._until = 0.0
+        self._said = False
+
+    def rests(self, image: Image) -> bool:
+        """Whether an image comes too soon; the first of a slice never does."""
+        return int(image.header["repetition"]) > 0 and time.monotonic() < self._until
+
+    def worked(self, began: float) -> None:
+        """Rest in proportion to what was just done."""
+        now = time.monotonic()
+        self._until = now + (now - began) * (1 / self._share - 1)
+
+    def told(self) -> Iterator[Flag]:
+        """Say once a scan that not every image is judged."""
+        if not self._said:
+            self._said = True
+            text = f"images come faster than {self._share:.0%} of a core can judge them; not every repetition is judged"
+            yield self._context.flag("images_unjudged", Severity.UNKNOWN, text)
 
 
 def _coils(noise: NoiseScan, context: Context) -> Iterator[Flag]:

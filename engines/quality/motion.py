@@ -62,4 +62,5 @@ def displacement(
 def candidates(furthest: float) -> NDArray[np.float64]:
     """Return the displacements in pixels that are tried, 0 among them."""
     count = int(furthest / STEP)
-    return np.arange(-count, count + 1) * STEP
+    tried: NDArray[np.float64] = np.arange(-count, count + 1) * STEP
+    return tried

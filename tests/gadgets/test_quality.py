@@ -169,3 +169,19 @@ def test_the_linear_image_comes_in_the_size_and_scale_of_the_networks():
         behind = image.companion()
         assert (behind.shape, behind.dtype) == (image.pixels.shape, image.pixels.dtype)
         np.testing.assert_allclose(np.abs(image.pixels), 2 * np.abs(behind.astype(image.pixels.dtype)), atol=1.5)
+
+
+def test_a_series_faster_than_its_judge_is_judged_in_part_and_that_is_said_once():
+    def repetition(number):
+        made = disc(20, noise_known=True)
+        made.header["repetition"] = number
+        return made
+
+    series = [repetition(number) for number in range(20)]
+    opinions = []
+    assert list(quality(context(tell=opinions.append), share=0.01)(iter(series))) == series
+    judged = [opinion for opinion in opinions if isinstance(opinion, Quality)]
+    said = [opinion for opinion in opinions if isinstance(opinion, Flag) and opinion.code == "images_unjudged"]
+    assert 1 <= len(judged) < len(series)
+    assert judged[0].repetition == 0
+    assert [flag.severity for flag in said] == [Severity.UNKNOWN]
