@@ -15,7 +15,7 @@ SOURCES: Final = 3  # of susceptibility, at most
 
 
 def random_phase(chance: np.random.Generator, grid: Grid) -> NDArray[np.float32]:
-    """Cosine and sine (2, y, x) on the fine grid: none (1 in 6), gentle, or (1 in 3) that of a long echo time.
+    """Cosine and sine (2, y, x) on the fine grid: none (1 in 6), gentle, or (1 in 2) that of a long echo time.
 
     A jump by some angle (1 in 4) is what fat makes, or a contrast that is negative.
     """
@@ -23,7 +23,7 @@ def random_phase(chance: np.random.Generator, grid: Grid) -> NDArray[np.float32]
     drawn = chance.random()
     if drawn > 1 / 6:
         angle += _smooth(chance, chance.uniform(0, 2.5))
-    if drawn > 2 / 3:
+    if drawn > 1 / 2:
         angle += _smooth(chance, chance.uniform(0, 5))
         for _ in range(int(chance.integers(SOURCES + 1))):
             angle += _source(chance)
