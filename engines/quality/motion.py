@@ -43,7 +43,8 @@ def displacement(
 
     The displacement whose phase ramp brings the two together best, all coils at once: coils stay where they are, so it
     is a little too small. `rows` (line,) are counted from k = 0, of a matrix of `count`; along them displacements are
-    looked for up to half of `count` by their common distance, from where on they repeat. Kuglin & Hines, Proc Int Conf Cybernetics and Society 1975; 163.
+    looked for up to half of `count` by their common distance, from where on they repeat. Kuglin & Hines, Proc Int Conf
+    Cybernetics and Society 1975; 163.
     """
     width = lines.shape[2]
     wide = np.fft.fftfreq(width) * width
@@ -62,5 +63,4 @@ def displacement(
 def candidates(furthest: float) -> NDArray[np.float64]:
     """Return the displacements in pixels that are tried, 0 among them."""
     count = int(furthest / STEP)
-    tried: NDArray[np.float64] = np.arange(-count, count + 1) * STEP
-    return tried
+    return np.linspace(-count * STEP, count * STEP, 2 * count + 1)
