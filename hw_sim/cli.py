@@ -21,7 +21,8 @@ app = typer.Typer(
     [bold]scanside-sim scan brain_gre_r4 --port 9002[/]  one scan to a plugin that runs already\n
     [bold]scanside-sim replay raw.h5 --pace 5[/]         recorded raw data, one readout every 5 ms\n
     [bold]scanside-sim console tcp://127.0.0.1:9003[/]   watch flags and images on the bus\n
-    [bold]scanside-sim faults[/]                         what can be made to go wrong
+    [bold]scanside-sim faults[/]                         what can be made to go wrong\n
+    [bold]scanside-sim geometry-check[/]                 does everything lie where its header says?
     """,
 )
 
@@ -120,6 +121,29 @@ def faults() -> None:
     from hw_sim.commands import faults_command
 
     faults_command()
+
+
+@app.command("geometry-check")
+def geometry_check(
+    connect: Annotated[
+        str | None, typer.Option(help="HOST:PORT of any MRD server; absent: a plugin is started.")
+    ] = None,
+    config: Annotated[
+        str, typer.Option(help="What to ask the server for, a 2-D Cartesian reconstruction.")
+    ] = "cartesian",
+    tolerance: Annotated[float, typer.Option(min=1e-4, help="Millimetres that a bead may be off.")] = 0.05,
+    out: Out = Path("out/geometry"),
+) -> None:
+    """Acceptance test: beads of known place must lie where image headers, NIfTI and DICOM files say.
+
+    Sends 256 small scans: 8 patient positions x axial, sagittal, coronal, oblique x each direction either way.
+    Prints a table and a verdict; exits 1 where a bead lies elsewhere, and says what is mirrored, swapped or shifted.
+
+    Example: scanside-sim geometry-check --connect 192.168.2.2:9002 --config default
+    """
+    from hw_sim.acceptance.command import geometry_command
+
+    _run(lambda: geometry_command(connect, config, tolerance, out))
 
 
 def _run(command: Callable[[], int]) -> None:

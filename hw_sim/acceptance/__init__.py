@@ -1,0 +1,1 @@
+"""Acceptance of a server: what it returns must lie where its headers say."""
