@@ -6,18 +6,32 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Spikes", "find_spikes", "mend", "predictor"]
+__all__ = ["Predictor", "Spikes", "find_spikes", "mend", "predictor"]
 
 REACH: Final = 7  # neighbours on either side that a sample is predicted from
 NEAR: Final = 4  # neighbours on either side whose largest is the local signal
 MOST_FILLED: Final = 0.8  # of the field of view, for a prediction to be of use
 SNR: Final = 1e3  # signal by noise power that the predictor is made for: less leaks, or less noise comes in
+FAR: Final = 16  # neighbours on either side that a suspect is predicted from, fewer beside an end and more behind
+FAR_SNR: Final = 1e5  # so that nothing of the peak of k-space, a thousand times the noise, leaks into its slopes
+SURE: Final = 3.5  # standard deviations of that prediction's noise that a spike must stand above it, too
 LOUD: Final = 5.5  # noise standard deviations; in a thousand million samples of noise none is so large
 ODD: Final = 4.6  # standard deviations of the prediction's own noise that a spike stands above it
 LEAK: Final = 0.1  # of the local signal, which the prediction may miss in an oversampled readout
 UNPREDICTED: Final = 5.0  # times the local signal, where nothing can be predicted
 QUIET: Final = 3.0  # noise standard deviations: where all neighbours are below, they are taken for noise
 UNPREDICTED_QUIET: Final = 6.0  # times the root mean square of quiet neighbours
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictor:
+    """Linear predictions of a sample from its neighbours; empty where nothing can be predicted."""
+
+    near: NDArray[np.float32]  # (REACH,) weights of the two neighbours at distance 1, 2, …, for every sample
+    far: NDArray[np.float32]  # (sample, sample) inverse covariance of a window, by the power of the noise
+
+    def __bool__(self) -> bool:
+        return bool(len(self.near))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,38 +48,43 @@ class Spikes:
         return len(self.sample)
 
 
-def predictor(filled: float) -> NDArray[np.float32]:
-    """Weights (REACH,) of the two neighbours at distance 1, 2, … from which a sample is predicted best.
+def predictor(filled: float) -> Predictor:
+    """Make the weights by which samples are predicted best.
 
     `filled` is the fraction of the readout's field of view that can hold signal: 1/2 with twofold oversampling. White
-    signal over that fraction has the covariance sinc, and the weights are those of Wiener's one-step problem with both
-    sides known. Without oversampling neighbours tell nothing, and there are no weights (0,).
+    signal over that fraction has the covariance sinc, and the weights are those of Wiener's problem with all other
+    samples of a window known. Without oversampling neighbours tell nothing, and there are no weights.
     """
     if filled > MOST_FILLED:
-        return np.zeros(0, np.float32)
-    distance = np.arange(-REACH, REACH + 1)
-    covariance = SNR * np.sinc(filled * (distance[:, None] - distance)) + np.eye(len(distance))
-    row = np.linalg.inv(covariance)[REACH]
-    return (-row[REACH + 1 :] / row[REACH]).astype(np.float32)
+        return Predictor(np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
+    row = _inverse(filled, REACH, SNR)[REACH]
+    return Predictor((-row[REACH + 1 :] / row[REACH]).astype(np.float32), _inverse(filled, FAR, FAR_SNR))
 
 
-def find_spikes(samples: NDArray[np.complex64], weights: NDArray[np.float32]) -> Spikes:
+def _inverse(filled: float, reach: int, snr: float) -> NDArray[np.float32]:
+    """Inverse covariance (sample, sample) of signal and noise in a window."""
+    distance = np.arange(-reach, reach + 1)
+    covariance = snr * np.sinc(filled * (distance[:, None] - distance)) + np.eye(len(distance))
+    return np.linalg.inv(covariance).astype(np.float32)
+
+
+def find_spikes(samples: NDArray[np.complex64], foresees: Predictor) -> Spikes:
     """Find spikes in samples (readout, coil, sample), which must be finite.
 
     A spike is larger than any noise, and differs from what its neighbours predict by more than the prediction's noise
-    and what it may miss of the local signal. The noise is that of the readout itself: the median of what cannot be
-    predicted, or of its outer quarter where nothing can. Of two spikes within one another's reach the stronger hides
-    the weaker until it is mended. Readouts of 28 samples or fewer are too short to tell.
+    and what it may miss of the local signal; a longer prediction must say so, too. The noise is that of the readout
+    itself: the median of what cannot be predicted, or of its outer quarter where nothing can. Of two spikes within one
+    another's reach the stronger hides the weaker until it is mended. Readouts of 28 samples or fewer are too short.
     """
     if not samples.size or samples.shape[2] <= 4 * REACH:
         return _none()
     parts = np.ascontiguousarray(samples).view(np.float32)
-    power = _power(parts)
+    power, weights = _power(parts), foresees.near
     odd = _power(_unpredicted(parts, weights)) if len(weights) else power
     level = _noise(odd, power, weights)[..., None]
     noisier = ODD**2 * _gain(weights) if len(weights) else LOUD**2
     found = np.flatnonzero((power > np.float32(LOUD**2) * level) & (odd > np.float32(noisier) * level))
-    return _judged(samples, weights, level.ravel(), found) if len(found) else _none()
+    return _judged(samples, foresees, level.ravel(), found) if len(found) else _none()
 
 
 def mend(samples: NDArray[np.complex64], spikes: Spikes) -> NDArray[np.complex64]:
@@ -122,46 +141,95 @@ def _noise(odd: NDArray[np.float32], power: NDArray[np.float32], weights: NDArra
 
 
 def _neighbours(
-    samples: NDArray[np.complex64], row: NDArray[np.intp], place: NDArray[np.intp]
+    samples: NDArray[np.complex64], row: NDArray[np.intp], place: NDArray[np.intp], reach: int
 ) -> NDArray[np.complex64]:
-    """Neighbours (2 x REACH, found), left and right by turns, nearest first; beyond an end those of the other side."""
+    """Neighbours (2 x reach, found), left and right by turns, nearest first; beyond an end those of the other side."""
     length = samples.shape[2]
-    steps = np.array([step for d in range(1, REACH + 1) for step in (-d, d)])[:, None]
+    steps = np.array([step for d in range(1, reach + 1) for step in (-d, d)])[:, None]
     there = place + steps
     there = np.where((there >= 0) & (there < length), there, place - steps)
     return samples.reshape(-1)[row * length + there]
 
 
 def _judged(
-    samples: NDArray[np.complex64], weights: NDArray[np.float32], level: NDArray[np.float32], found: NDArray[np.intp]
+    samples: NDArray[np.complex64], foresees: Predictor, level: NDArray[np.float32], found: NDArray[np.intp]
 ) -> Spikes:
     """Tell spikes among the samples found (flat index) from signal: they are more than a prediction may miss."""
     row, place = np.divmod(found, samples.shape[2])
-    sides = _neighbours(samples, row, place)
+    sides = _neighbours(samples, row, place, REACH)
     sizes = np.abs(sides)
     local, deviation = sizes[: 2 * NEAR].max(axis=0), np.sqrt(level[row])
     values, expected = samples.reshape(-1)[found], (sides[0] + sides[1]) / 2
     distance = np.abs(values)
     quiet = np.sqrt(np.mean(np.square(sizes), axis=0))
     missed = np.where(local > QUIET * deviation, UNPREDICTED * local, UNPREDICTED_QUIET * quiet)
-    if len(weights):
-        known = (place >= REACH) & (place < samples.shape[2] - REACH) & sides.all(axis=0)
-        predicted = np.tensordot(weights, sides[::2] + sides[1::2], 1)
-        expected = np.where(known, predicted, expected)
-        missed = np.where(known, LEAK * local, missed)
-        distance = np.where(known, np.abs(values - predicted), distance)
+    height = distance
+    if foresees:
+        rest, least, scale = _unforeseen(samples, foresees, found, deviation)
+        least = np.maximum(LEAK * local, least)
+        better = np.isfinite(rest) & (_inner(place, samples.shape[2]) | (np.abs(rest) * missed > distance * least))
+        expected = np.where(better, values - rest, expected)
+        missed = np.where(better, least, missed)
+        distance = np.where(better, np.abs(rest), distance)
+        height = distance * scale
     hit = np.flatnonzero(distance > missed)
-    hit = hit[_highest(row[hit], place[hit], distance[hit])]
+    hit = hit[_highest(row[hit], place[hit], height[hit], samples.shape[2])]
     readout, coil = np.divmod(row[hit], samples.shape[1])
     excess = distance[hit] / deviation[hit]
     return Spikes(readout, coil, place[hit], excess.astype(np.float32), expected[hit].astype(np.complex64))
 
 
-def _highest(row: NDArray[np.intp], place: NDArray[np.intp], distance: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Of spikes (spike,) within one another's reach only the highest: it spoils the prediction of the others."""
-    near = (row[:, None] == row) & (np.abs(place[:, None] - place) <= REACH)
-    order = (distance > distance[:, None]) | ((distance == distance[:, None]) & (place < place[:, None]))
-    return np.flatnonzero(~(near & order).any(axis=1))
+def _unforeseen(
+    samples: NDArray[np.complex64], foresees: Predictor, found: NDArray[np.intp], deviation: NDArray[np.float32]
+) -> tuple[NDArray[np.complex64], NDArray[np.float32], NDArray[np.float32]]:
+    """What is not predicted of the samples found (flat index), how large it must be, and what to compare it by.
+
+    NaN where nothing is known: a readout shorter than a window, or zeros nearby. Zero where the longer prediction does
+    not find odd what the shorter one does; the ends are the longer one's alone.
+    """
+    row, place = np.divmod(found, samples.shape[2])
+    sides = _neighbours(samples, row, place, REACH)
+    inner = _inner(place, samples.shape[2]) & sides.all(axis=0)
+    near = samples.reshape(-1)[found] - np.tensordot(foresees.near, sides[::2] + sides[1::2], 1)
+    far, noise, scale = _left_of(samples, foresees.far, row, place)
+    near[np.abs(far) <= SURE * noise * deviation] = 0
+    least = np.where(inner, 0, ODD * noise * deviation).astype(np.float32)
+    return np.where(inner, near, far).astype(np.complex64), least, scale
+
+
+def _left_of(
+    samples: NDArray[np.complex64], far: NDArray[np.float32], row: NDArray[np.intp], place: NDArray[np.intp]
+) -> tuple[NDArray[np.complex64], NDArray[np.float32], NDArray[np.float32]]:
+    """What the window around each sample (found,) leaves of it, the noise in that, and by what windows compare.
+
+    Of samples of one window, the spike is the one with the largest product of the first and the last.
+    """
+    length, width = samples.shape[2], len(far)
+    if length < width:
+        return np.full(len(row), np.nan, np.complex64), np.ones(len(row), np.float32), np.ones(len(row), np.float32)
+    begin = np.clip(place - FAR, 0, length - width)
+    weights, own = far[place - begin], far.diagonal()[place - begin]
+    window = samples.reshape(-1)[(row * length + begin)[:, None] + np.arange(width)]
+    left = np.where(window.all(axis=1), np.einsum("fw,fw->f", weights, window) / own, np.nan)
+    return left.astype(np.complex64), np.sqrt(np.square(weights).sum(axis=1)) / own, np.sqrt(own)
+
+
+def _inner(place: NDArray[np.intp], length: int) -> NDArray[np.bool_]:
+    return (place >= REACH) & (place < length - REACH)
+
+
+def _highest(
+    row: NDArray[np.intp], place: NDArray[np.intp], distance: NDArray[np.float32], length: int
+) -> NDArray[np.intp]:
+    """Of spikes (spike,), in order, those with no higher one within the reach of what predicts them: it spoils that."""
+    best = np.ones(len(row), np.bool_)
+    reach = np.where(_inner(place, length), REACH, 2 * FAR)
+    for step in range(1, min(2 * FAR, len(row) - 1) + 1):
+        gap = np.where(row[step:] == row[:-step], place[step:] - place[:-step], length)
+        later = distance[step:] > distance[:-step]
+        best[:-step] &= ~((gap <= reach[:-step]) & later)
+        best[step:] &= ~((gap <= reach[step:]) & ~later)
+    return np.flatnonzero(best)
 
 
 def _none() -> Spikes:

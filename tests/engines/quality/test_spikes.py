@@ -45,6 +45,15 @@ def test_in_thousands_of_clean_readouts_nothing_is_found():
     assert sum(len(find_spikes(scanned(seed, oversampling=1), predictor(1.0))) for seed in range(12)) == 0
 
 
+def test_beside_a_peak_a_thousand_times_the_noise_signal_is_no_spike_and_spikes_are_found_at_the_ends_too():
+    bright = {"snr": 1000.0}
+    assert sum(len(find_spikes(scanned(seed, **bright), predictor(0.5))) for seed in range(8)) == 0
+    counts = [found_of(*planted(seed, **bright), predictor(0.5)) for seed in range(8)]
+    hits, wrong = np.sum(counts, axis=0)
+    assert hits >= 0.975 * 8 * 128
+    assert wrong <= 2
+
+
 def test_without_oversampling_spikes_are_found_where_the_signal_is_weaker_than_the_noise():
     hits = total = 0
     for seed in range(12):
@@ -78,7 +87,7 @@ def test_a_mended_sample_is_as_near_to_the_truth_as_noise_lets_it_and_all_others
 
 
 def test_a_predictor_foresees_any_signal_inside_its_part_of_the_field_of_view_better_than_noise_does():
-    weights = predictor(0.5)
+    weights = predictor(0.5).near
     samples = clean()[64]
     inner = samples[:, 7:-7]
     sides = [samples[:, 7 - d : 249 - d] + samples[:, 7 + d : samples.shape[1] - 7 + d] for d in range(1, 8)]
