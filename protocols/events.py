@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from protocols.stack import Stack
 
 __all__ = ["EVENTS", "Event", "Flag", "Health", "ImageReady", "Metrics", "Prescription", "Quality", "Severity"]
 
@@ -114,24 +116,31 @@ class Health(_Event):
 
 
 class Prescription(_Event):
-    """Where the next slices should lie, in LPS mm from the isocentre."""
+    """Where the next slices should lie; a REFUSED one names no place, as a guess would be taken for an answer."""
 
     topic: Literal["prescription"] = "prescription"
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", description="the console's answer bears it too")]
     status: Literal["OK", "REVIEW", "REFUSED"]
-    reason: str = ""
-    centre_mm: Vector
-    read_dir: Vector
-    phase_dir: Vector
-    slice_dir: Vector
-    field_of_view_mm: Vector
-    slice_thickness_mm: float
-    slice_gap_mm: float = 0.0
-    slices: int = 1
+    reasons: Annotated[tuple[str, ...], Field(description="'code: sentence', where the status is not OK")] = ()
+    anatomy: str = ""
+    plan: str = ""
+    stack: Stack | None = None
     patient_position: str
+    table_position_mm: Annotated[Vector, Field(description="of the scout, device axes")] = (0.0, 0.0, 0.0)
     scout_measurement_id: str = ""
     region90_mm: float | None = None
     region90_deg: float | None = None
-    expires_s: float | None = None
+    expires_s: Annotated[float | None, Field(description="Unix time from which it is stale")] = None
+
+    @model_validator(mode="after")
+    def _places_nothing_that_is_refused(self) -> "Prescription":
+        if (self.stack is None) != (self.status == "REFUSED"):
+            raise ValueError(
+                f"{self.status} with stack {self.stack}: a stack belongs to OK and REVIEW, none to REFUSED"
+            )
+        if self.status != "OK" and not self.reasons:
+            raise ValueError(f"{self.status} without a reason")
+        return self
 
 
 Event = Flag | Metrics | ImageReady | Quality | Health | Prescription
