@@ -7,9 +7,11 @@ from typing import Final
 
 import numpy as np
 
+from engines.linear.calibration import Calibration
+from engines.unrolled.difference import Striking, smooth_difference, striking_difference
 from engines.unrolled.run import NetworkImage
 from engines.unrolled.scope import acceleration_of
-from engines.unrolled.trust import Trust, smooth_difference
+from engines.unrolled.verdict import Cue, Verdict, Word, verdict_of
 from gadgets.context import Context
 from gadgets.draw import Drawn
 from protocols.events import Flag, Severity
@@ -24,7 +26,13 @@ ADVICE: Final[Mapping[str, str]] = {
     "outside_range": "read the linear image, or scan within the range of the model's card",
 }
 
-FIGURES: Final = ("trust", "trust_vs_linear", "linear_difference")
+VERDICT: Final = "trust_verdict"
+SEVERITIES: Final[Mapping[Word, Severity]] = {
+    Word.TRUSTED: Severity.PASS,
+    Word.DOUBTFUL: Severity.WARN,
+    Word.NOT: Severity.FAIL,
+    Word.UNKNOWN: Severity.UNKNOWN,
+}
 WITH_PHASE: Final = ("unfolding", "columns", "columns by iteration", "cg-sense")  # that of the maps, as the network's
 
 
@@ -55,9 +63,18 @@ def network_image(context: Context, drawn: Drawn, *, accompanies: bool) -> Recon
     job, image = drawn.job, drawn.image
     assert image is not None  # noqa: S101
     linear = job.linear
-    difference = _difference(linear, image)
-    details = {**linear.details, **_details(drawn, image), "LinearDifference": f"{difference:.4g}"}
-    flags = tuple(_judged(context, drawn, image.trust, difference))
+    difference, striking = _differences(linear, image)
+    cues = tuple(_cues(context, drawn, image, (difference, striking)))
+    verdict = verdict_of(cues)
+    details = {
+        **linear.details,
+        **_details(drawn, image),
+        "LinearDifference": f"{difference:.4g}",
+        "LocalDifference": f"{striking.score:.4g}",
+        "TrustVerdict": verdict.word.value,
+        "TrustReasons": "; ".join(verdict.reasons) or "none",
+    }
+    flags = (*(_figure(context, drawn, cue) for cue in cues), _word(context, drawn, verdict, striking))
     return replace(
         linear,
         pixels=image.pixels[None],
@@ -70,8 +87,8 @@ def network_image(context: Context, drawn: Drawn, *, accompanies: bool) -> Recon
 
 
 def in_doubt(made: Reconstruction) -> bool:
-    """Whether a network image breaks a limit of trust."""
-    return any(flag.code in FIGURES and flag.severity.broken for flag in made.flags)
+    """Whether the verdict on a network image is that it is doubtful or worse."""
+    return any(flag.code == VERDICT and flag.severity.broken for flag in made.flags)
 
 
 def error_map_of(made: Reconstruction, image: NetworkImage) -> Reconstruction:
@@ -100,40 +117,83 @@ def _details(drawn: Drawn, image: NetworkImage) -> dict[str, str]:
     }
 
 
-def _judged(context: Context, drawn: Drawn, trust: Trust | None, difference: float) -> Iterator[Flag]:
-    """The figures of trust against their limits."""
+def _cues(context: Context, drawn: Drawn, image: NetworkImage, differences: tuple[float, Striking]) -> Iterator[Cue]:
+    """Every figure of trust with its limit and what it says; those of withheld lines only where some were."""
+    limits, trust = context.protocol.limits, image.trust
     slice_ = int(drawn.job.linear.header["idx"]["slice"])
-    told = f"of slice {slice_} is {difference:.1%} off the linear one where noise is averaged out"
+    difference, striking = differences
+    off = f"the network's image of slice {slice_} is {difference:.1%} off the linear one where noise is averaged out"
+    most = (
+        f"the network's image of slice {slice_} differs from the linear one by {striking.score:.1f} times that one's "
+        f"noise in {striking.size} pixels about row {striking.row}, column {striking.column}"
+    )
     if math.isnan(difference):
-        told = f"of slice {slice_} cannot be compared with one by '{drawn.job.linear.engine}'"
-    yield _figure(context, drawn, ("linear_difference", difference), f"the network's image {told}")
+        off = most = f"the network's image of slice {slice_} cannot be compared with one by '{drawn.job.linear.engine}'"
+    yield Cue("linear_difference", difference, limits.get("linear_difference"), off)
+    yield Cue("local_difference", striking.score, limits.get("local_difference"), most)
+    share = _error_share(image)
+    text = f"the network expects errors of up to {share:.1%} of slice {slice_}"
+    yield Cue("error_share", share, limits.get("error_share"), text)
     if trust is None:
         return
     what = f"{trust.lines} withheld lines of slice {slice_} were predicted"
     text = f"{what} to {trust.error:.2f} times the noise, {trust.ratio:.2f} times the linear image's error"
     for code, score in (("trust", trust.error), ("trust_vs_linear", trust.ratio)):
-        yield _figure(context, drawn, (code, score), text)
+        yield Cue(code, score, limits.get(code), text)
 
 
-def _figure(context: Context, drawn: Drawn, figure: tuple[str, float], text: str) -> Flag:
-    code, score = figure
-    header = drawn.job.linear.header
-    limit = context.protocol.limits.get(code)
-    severity = Severity.UNKNOWN if limit is None else limit.judge(score)
+def _figure(context: Context, drawn: Drawn, cue: Cue) -> Flag:
+    severity = Severity.UNKNOWN if cue.limit is None else cue.limit.judge(cue.score)
     return context.flag(
-        code,
+        cue.code,
         severity,
-        text,
-        advice="" if limit is None or severity is Severity.PASS else limit.advice,
-        score=round(score, 4),
+        cue.told,
+        advice="" if cue.limit is None or severity is Severity.PASS else cue.limit.advice,
+        score=round(cue.score, 4),
         unit="1",
-        evidence={name: int(header["idx"][name]) for name in ("slice", "contrast", "repetition")},
+        evidence=_where(drawn),
         model_hash=drawn.job.opened.model.hash,
     )
 
 
-def _difference(linear: Reconstruction, image: NetworkImage) -> float:
-    """What smooth_difference says; nothing where the linear image has another phase, or none."""
-    if linear.engine not in WITH_PHASE:
-        return float("nan")
-    return smooth_difference(image.pixels, linear.pixels[0])
+def _word(context: Context, drawn: Drawn, verdict: Verdict, striking: Striking) -> Flag:
+    """Say the verdict, with its reasons and the place that differs most."""
+    severity, where = SEVERITIES[verdict.word], _where(drawn)
+    reasons = f": {'; '.join(verdict.reasons)}" if verdict.reasons else ""
+    place = {"row": striking.row, "column": striking.column, "pixels": striking.size} if striking.size else {}
+    return context.flag(
+        VERDICT,
+        severity,
+        f"the network's image of slice {where['slice']} is {_in_words(verdict.word)}{reasons}",
+        advice="read the linear image" if severity.broken else "",
+        score=None if math.isnan(verdict.excess) else round(verdict.excess, 4),
+        unit="1",
+        evidence={**where, **place},
+        model_hash=drawn.job.opened.model.hash,
+    )
+
+
+def _in_words(word: Word) -> str:
+    return "neither trusted nor doubted" if word is Word.UNKNOWN else word.value
+
+
+def _where(drawn: Drawn) -> dict[str, int]:
+    idx = drawn.job.linear.header["idx"]
+    return {name: int(idx[name]) for name in ("slice", "contrast", "repetition")}
+
+
+def _error_share(image: NetworkImage) -> float:
+    """Mass of the error map by that of the image: what nine errors of ten lie under, as a share of the signal."""
+    signal = float(np.abs(image.pixels).sum())
+    return float(image.error.sum()) / signal if signal else float("nan")
+
+
+def _differences(linear: Reconstruction, image: NetworkImage) -> tuple[float, Striking]:
+    """Compare the network's image with the linear one; nothing where that has another phase, or none."""
+    learned = linear.learned
+    if linear.engine not in WITH_PHASE or not isinstance(learned, Calibration):
+        return float("nan"), Striking(float("nan"), 0, 0, 0)
+    return (
+        smooth_difference(image.pixels, linear.pixels[0]),
+        striking_difference(image.pixels, linear.pixels[0], learned.inside),
+    )

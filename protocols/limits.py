@@ -11,17 +11,26 @@ from protocols.events import Severity
 
 __all__ = ["UNITS", "QualityLimit"]
 
-# Units of the scores that the plugin's own checks give; a limit in another one would judge nonsense.
+# Every code that a limit may judge, and the unit of its score; a limit in another one would judge nonsense.
 UNITS: Final[Mapping[str, str]] = {
     "calibration_mismatch": "%",
+    "cjv": "1",
+    "cnr": "1",
     "coil_correlation": "1",
     "coil_gain": "dB",
     "coil_noise": "dB",
     "coil_signal": "dB",
     "echo_shift": "samples",
     "edge_signal": "%",
+    "efc": "1",
+    "falloff": "dB",
+    "fber": "1",
+    "fwhm_x": "mm",
+    "fwhm_y": "mm",
+    "error_share": "1",
     "gsr": "1",
     "linear_difference": "1",
+    "local_difference": "1",
     "lost_readouts": "readouts",
     "missing_lines": "lines",
     "noise_covariance_outlier": "1",
@@ -29,12 +38,17 @@ UNITS: Final[Mapping[str, str]] = {
     "noise_level": "dB",
     "phase_drift": "Hz",
     "phase_jitter": "deg",
+    "physiology": "s",
+    "qi_1": "1",
     "readout_order": "readouts",
     "saturated_samples": "readouts",
     "snr": "1",
+    "snr_total": "1",
+    "snrd": "1",
     "spikes": "readouts",
     "trust": "1",
     "trust_vs_linear": "1",
+    "voids": "%",
     "zipper": "dB",
 }
 

@@ -23,7 +23,6 @@ __all__ = [
     "judge",
     "predicted_lines",
     "prepare_predictor",
-    "smooth_difference",
     "solve_companion",
     "withheld_lines",
 ]
@@ -37,7 +36,6 @@ REACH: Final = 0.3  # as far beyond the nearest the farthest one lies
 ENOUGH: Final = (40, 3e-3)  # iterations and residual that find the companion's error to a percent
 COMPANION: Final = 0.01  # lambda of the companion: the one that predicts best (0.001 to 0.2 tried)
 FEWEST: Final = 2
-BLOCK: Final = 16  # pixels; see smooth_difference
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,23 +126,6 @@ def explained(problem: Columns, rows: Rows) -> Complex:
     samples = _samples(problem.maps, _transform(problem, rows))
     gram: Complex = samples @ samples.conj().swapaxes(1, 2)
     return gram
-
-
-def smooth_difference(network: Complex, linear: Complex) -> float:
-    """How far two images (y, x) of one phase are apart once noise and detail are averaged out, by the second's size.
-
-    Means of blocks of BLOCK x BLOCK pixels: a linear image is noisy, and right on the average.
-    """
-    ours, theirs = _means(network), _means(linear)
-    size = float(np.linalg.norm(theirs))
-    return float(np.linalg.norm(ours - theirs)) / size if size else float("nan")
-
-
-def _means(image: Complex) -> Complex:
-    rows, columns = image.shape[0] // BLOCK, image.shape[1] // BLOCK
-    cut = image[: rows * BLOCK, : columns * BLOCK]
-    means: Complex = cut.reshape(rows, BLOCK, columns, BLOCK).mean((1, 3))
-    return means
 
 
 def prepare_predictor(

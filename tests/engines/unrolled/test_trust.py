@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from engines.linear.errors import LinearError
+from engines.unrolled.difference import smooth_difference
 from engines.unrolled.run import draw, make_inverse, make_ready, prepare
 from engines.unrolled.strength import ENDS
-from engines.unrolled.trust import COMPANION, judge, predicted_lines, smooth_difference, withheld_lines
+from engines.unrolled.trust import COMPANION, judge, predicted_lines, withheld_lines
 from tests.engines.coils import dft, head, noise_like, unit_maps
 from tests.engines.unrolled.scene import (
     COILS,
