@@ -63,8 +63,14 @@ def _own_checks(document: dict[str, Any], text: str, where: str) -> list[Problem
     limits = document.get("limits")
     codes = [key for key in limits if not _CODE.fullmatch(key)] if isinstance(limits, dict) else []
     told += [(("limits", key), f"got {key!r}, wanted small letters, digits and '_'") for key in codes]
+    told += [(("limits", key), f"no check has this code. {nearest(key, UNITS)}") for key in _unknown(limits, codes)]
     told += list(_wrong_units(limits)) if isinstance(limits, dict) else []
     return [Problem(where, ".".join(path), what, line_of(text, path)) for path, what in told]
+
+
+def _unknown(limits: Any, misspelt: list[str]) -> list[str]:
+    """Codes of limits that would never judge anything."""
+    return [key for key in limits if key not in (*UNITS, *misspelt)] if isinstance(limits, dict) else []
 
 
 def _wrong_units(limits: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:

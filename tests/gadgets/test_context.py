@@ -11,9 +11,9 @@ ORDER = TOML[: TOML.index("[limits")]
 
 @pytest.mark.parametrize("severity", list(Severity))
 def test_a_score_in_another_unit_than_its_limit_is_unknown_and_says_what_to_mend(severity):
-    limit = '[limits.own]\nvalue = 1\ndirection = "max"\nunit = "mm"\n'
+    limit = '[limits.fwhm_x]\nvalue = 1\ndirection = "max"\nunit = "mm"\n'
     assert parse(ORDER + limit, "test.toml").limits
-    told = context(toml=ORDER + limit).flag("own", severity, "moved", score=0.5, unit="cm")
+    told = context(toml=ORDER + limit).flag("fwhm_x", severity, "moved", score=0.5, unit="cm")
     assert told.severity is Severity.UNKNOWN
-    assert "[limits.own] is in 'mm', the score in 'cm'" in told.message
-    assert context(toml=ORDER + limit).flag("own", severity, "moved", score=0.5, unit="mm").severity is severity
+    assert "[limits.fwhm_x] is in 'mm', the score in 'cm'" in told.message
+    assert context(toml=ORDER + limit).flag("fwhm_x", severity, "moved", score=0.5, unit="mm").severity is severity

@@ -65,7 +65,7 @@ def test_an_snr_below_the_limit_is_a_warning_with_the_protocols_advice():
 
 
 def test_without_a_limit_and_on_an_empty_image_the_verdict_is_unknown():
-    (flag,) = flags(disc(20, noise_known=True), toml=TOML.replace("[limits.snr]", "[limits.other]"))
+    (flag,) = flags(disc(20, noise_known=True), toml=TOML.replace("[limits.snr]", "[limits.trust]"))
     assert flag.severity is Severity.UNKNOWN
     empty = Image(np.zeros((), IMAGE)[()], np.zeros((1, 1, 32, 32), np.uint16))
     assert [f.severity for f in flags(empty)] == [Severity.UNKNOWN]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.quality.image import UNITS as FIGURES
 from protocols.events import Severity
 from protocols.limits import UNITS, QualityLimit
 from protocols.problems import ProtocolError
@@ -47,7 +48,11 @@ def test_a_limit_holds_up_to_its_last_day_and_then_judges_unknown(days, score):
 def test_every_limit_that_is_shipped_is_in_the_unit_of_its_score():
     shipped = [(key, limit.unit) for protocol in load_all() for key, limit in protocol.limits.items()]
     assert not [(key, unit) for key, unit in shipped if UNITS.get(key, unit) != unit]
-    assert set(UNITS) <= {key for key, _ in shipped}
+    assert {key for key, _ in shipped} <= set(UNITS)
+
+
+def test_every_figure_of_an_image_may_be_limited_in_its_own_unit():
+    assert {name: UNITS.get(name) for name in FIGURES} == dict(FIGURES)
 
 
 LIMITED = """name = "a"
@@ -66,6 +71,7 @@ unit = "1"
     [
         ("value = 5", "valeu = 5", "a.toml:6: limits.snr.valeu: no such key. Did you mean 'value'?"),
         ('unit = "1"', 'unit = "dB"', "a.toml:8: limits.snr.unit: got 'dB', wanted '1': the score is in this unit"),
+        ("[limits.snr]", "[limits.snrr]", "a.toml:5: limits.snrr: no check has this code. Did you mean 'snr"),
         ('unit = "1"', 'unit = "1"\nvalid_until = 2026-02-30', "a.toml:9: not TOML"),
         ('unit = "1"', 'unit = "1"\nbasis = "experience"', "a.toml:9: limits.snr.basis: got 'experience', wanted"),
     ],
