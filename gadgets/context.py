@@ -21,6 +21,7 @@ from protocols.scan_protocol import ScanProtocol
 __all__ = ["Context", "Kept", "Memory"]
 
 T = TypeVar("T")
+MOST_RAISED = 1024
 
 
 class Kept(Generic[T]):
@@ -70,6 +71,7 @@ class Context:
     cancelled: Callable[[], bool] = lambda: False  # whether the connection has ended, for long work in a worker
     took: Callable[[str, float], None] = lambda _stage, _ms: None  # told what a stage took
     lender: Lender = field(default_factory=Lender)  # networks, shared by all connections
+    raised: list[Flag] = field(default_factory=list)  # every WARN and FAIL so far, the first MOST_RAISED
 
     def flag(self, code: str, severity: Severity, message: str, **more: object) -> Flag:
         """Make a flag of this connection, with its limit's id where the scan protocol has one.
@@ -82,4 +84,7 @@ class Context:
         if limit is not None and unit and unit != limit.unit:
             severity = Severity.UNKNOWN
             message = f"{message}; [limits.{code}] is in {limit.unit!r}, the score in {unit!r}: mend the limit's unit"
-        return Flag(code=code, severity=severity, message=message, session=self.session, **{**known, **more})
+        made = Flag(code=code, severity=severity, message=message, session=self.session, **{**known, **more})
+        if severity.broken and len(self.raised) < MOST_RAISED:
+            self.raised.append(made)
+        return made

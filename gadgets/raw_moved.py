@@ -1,6 +1,7 @@
 """moved: whether the patient lies where the calibration lines saw him."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,24 +23,37 @@ def moved(context: Context) -> Node:
     """Compare the lines of every frame with the calibration lines of the same encode steps.
 
     The score is the part of a frame's amplitude there that its calibration lines do not explain, in percent, noise
-    taken off: 6 % for 1 mm, 17 % for 3 mm in a head. The first frame beyond the limit is told at once, the worst at the
-    end. The sequence must give calibration lines and frames the same contrast, else the limit must allow for it. Of
-    calibration lines that are a part of the only frame nothing is said: there is nothing to compare them with.
+    taken off: 6 % for 1 mm, 17 % for 3 mm in a head. Every image beyond the limit says so; the first is told at once,
+    the worst at the end. The sequence must give calibration lines and frames the same contrast, else the limit must
+    allow for it. Of calibration lines that are a part of the only frame nothing is said: there is nothing to compare.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         watch = _Watch(context)
         for message in messages:
+            found = watch.compare(message) if isinstance(message, Frame) else None
             yield message
             if isinstance(message, Reference):
                 watch.learn(message)
-            elif isinstance(message, Frame):
-                yield from watch.judge(message)
+            elif found is not None:
+                yield from watch.judge(found)
             elif isinstance(message, NoiseScan):
                 watch.whitened = message.whitened
         yield from watch.close()
 
     return node
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Compared:
+    """A frame beside its calibration lines."""
+
+    frame: Frame
+    rows: NDArray[np.intp]  # (line,) that both have
+    lines: NDArray[np.complex64]  # (coil, line, x) in the frame
+    before: NDArray[np.complex64]  # the same of the calibration
+    score: float  # %
+    broken: bool
 
 
 class _Watch:
@@ -56,23 +70,28 @@ class _Watch:
         """Keep the first calibration lines of a slice and contrast."""
         self._references.setdefault(_kind(reference.header), reference)
 
-    def judge(self, frame: Frame) -> Iterator[Flag]:
-        """Compare a frame, unless the calibration lines are its own; say the first one that has moved."""
+    def compare(self, frame: Frame) -> "_Compared | None":
+        """Score a frame before it becomes an image, so that the image can say it; None with nothing to compare."""
         reference = self._references.get(_kind(frame.header))
         if reference is None or (not reference.separate and _repetition(reference.header) == _repetition(frame.header)):
-            return
+            return None
         pair = _shared(frame, reference)
         if pair is None:
-            return
-        rows, lines, before = pair
-        score = 100 * unexplained(lines, before, 1 / frame.averages if self.whitened else 0.0)
-        if self._worst is not None and score <= self._worst[0]:
-            return
+            return None
+        score = 100 * unexplained(*pair[1:], 1 / frame.averages if self.whitened else 0.0)
         limit = self._context.protocol.limits.get("calibration_mismatch")
         broken = limit is not None and limit.judge(score).broken
-        text, evidence = self._shift(lines, before, rows, frame) if broken else ("", {})
-        self._worst = score, frame.header, text, evidence
-        if broken and not self._told:
+        if broken:
+            self._flag(score, frame.header, "", {})
+        return _Compared(frame, *pair, score, broken)
+
+    def judge(self, found: "_Compared") -> Iterator[Flag]:
+        """Keep the worst frame, with how far the patient has gone; say the first one that has moved."""
+        if self._worst is not None and found.score <= self._worst[0]:
+            return
+        text, evidence = self._shift(found) if found.broken else ("", {})
+        self._worst = found.score, found.frame.header, text, evidence
+        if found.broken and not self._told:
             self._told = True
             yield self._flag(*self._worst)
 
@@ -87,13 +106,11 @@ class _Watch:
     def _separate(self) -> bool:
         return any(reference.separate for reference in self._references.values())
 
-    def _shift(
-        self, lines: NDArray[np.complex64], before: NDArray[np.complex64], rows: NDArray[np.intp], frame: Frame
-    ) -> tuple[str, dict[str, object]]:
+    def _shift(self, compared: "_Compared") -> tuple[str, dict[str, object]]:
         """Displacement in mm, in words and as evidence."""
         encoding = self._context.scan.encodings[0]
-        count = frame.acquired.shape[1]
-        found = displacement(lines, before, rows - count // 2, count)
+        count = compared.frame.acquired.shape[1]
+        found = displacement(compared.lines, compared.before, compared.rows - count // 2, count)
         along_phase = found.along_phase * encoding.encoded_fov_mm[1] / count
         along_read = found.along_read * encoding.encoded_fov_mm[0] / encoding.encoded_matrix[0]
         text = f", as by a shift of {along_phase:+.1f} mm along phase and {along_read:+.1f} mm along the readout"
