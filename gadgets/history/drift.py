@@ -30,7 +30,7 @@ class Watch:
     def take(self, past: Past) -> Iterator[AlarmRow]:
         """Look at the next scan."""
         self.last = past.scan
-        for figure, scores in past.scores.items():
+        for figure, scores in past.watched.items():
             level = self.levels.setdefault(figure, Level(FALSE_PER_10000))
             yield from self._row(past, figure, level.add(median(scores)), past.units.get(figure, ""))
         yield from self._row(past, FLAGGED, self.share.add(bool(past.broken)), "1")

@@ -57,3 +57,4 @@ class Past:
     broken: frozenset[str]  # codes of flags that were WARN or FAIL
     told: Mapping[str, int] = field(default_factory=dict)  # code -> flags, those without a score among them
     bounds: Mapping[str, float] = field(default_factory=dict)  # code -> the limit that it was judged by
+    watched: Mapping[str, Sequence[float]] = field(default_factory=dict)  # for drift: linear and network images apart

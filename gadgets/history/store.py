@@ -19,6 +19,7 @@ __all__ = ["AlarmRow", "Store", "StoreError", "damaged"]
 APPLICATION: Final = 0x5343_4E53  # tells our files from other SQLite files
 VERSION: Final = 1
 PAGE: Final = 4096
+LINEAR: Final = "_linear"  # behind the name of a figure of an image that a network did not draw
 SCHEMA: Final = """
 CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE scan (
@@ -202,14 +203,18 @@ class Store:
                 scores[code].append(score)
                 units[code] = unit
         judged = frozenset(scores)
+        figures: dict[str, list[float]] = defaultdict(list)
         for name, value, unit in self._sql.execute("SELECT name, value, unit FROM figure WHERE scan = ?", [scan]):
-            if value is not None and name not in judged:
-                scores[name].append(value)
+            if value is not None:
+                figures[name].append(value)
                 units[name] = unit
+        measured = {name.removesuffix(LINEAR) for name in figures}
+        watched = {code: values for code, values in scores.items() if code not in measured} | figures
+        scores |= {name: values for name, values in figures.items() if name not in judged}
         broken = frozenset(code for code, _, _, severity, _ in flags if severity in ("WARN", "FAIL"))
         told = Counter(code for code, *_ in flags)
         bounds = {code: bound for code, *_, bound in flags if bound is not None}
-        return Past(scan, time_s, protocol, scanner, dict(scores), units, broken, told, bounds)
+        return Past(scan, time_s, protocol, scanner, dict(scores), units, broken, told, bounds, watched)
 
     def close(self) -> None:
         """Close the file."""
@@ -232,8 +237,13 @@ def _flags(scan: int, record: Record) -> list[Sequence[object]]:
 
 
 def _figures(scan: int, record: Record) -> list[Sequence[object]]:
-    return [
-        (scan, name, value, event.units.get(name, ""), event.engine, event.series, event.slice, event.repetition)
-        for event in list(record.qualities)
-        for name, value in event.figures.items()
-    ]
+    """Rows of figures; where a network draws, those of linear images are named as of the one behind a network's."""
+    draws = "network" in record.protocol.chain.order
+    rows: list[Sequence[object]] = []
+    for event in list(record.qualities):
+        behind = LINEAR if draws and event.engine != "network" else ""
+        where = (event.engine, event.series, event.slice, event.repetition)
+        rows += [
+            (scan, name + behind, value, event.units.get(name, ""), *where) for name, value in event.figures.items()
+        ]
+    return rows

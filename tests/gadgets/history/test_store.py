@@ -12,6 +12,7 @@ import pytest
 
 from gadgets.history.store import AlarmRow, Store, StoreError, damaged
 from protocols.events import Severity
+from protocols.scan_protocol import parse
 from tests.gadgets.history.past_scans import BEGIN_S, DAY_S, figures, flag, patient, ready, record
 
 ROOT = Path(__file__).parents[3]
@@ -44,6 +45,23 @@ def test_a_figure_that_has_been_judged_is_not_counted_twice(path):
     with Store(path, write=True) as store:
         store.add(record(flag("efc", 0.4), figures(efc=0.4)))
         assert store.pasts()[0].scores == {"efc": [0.4]}
+
+
+def test_figures_of_linear_and_network_images_of_one_scan_are_watched_apart(path):
+    order = '"oversampling", "accumulate", "reconstruct", "network", "finish"'
+    drawn = parse(f'name = "drawn"\ntitle = "x"\n[chain]\norder = [{order}]\n', "drawn.toml")
+    linear, network = (
+        figures(snr=snr).model_copy(update={"engine": by}) for snr, by in ((20.0, "columns"), (60.0, "network"))
+    )
+    behind = figures(snr=61.0, snr_linear=21.0, snr_difference=40.0).model_copy(update={"engine": "network"})
+    with Store(path, write=True) as store:
+        store.add(record(flag("snr", 20.0), flag("snr", 60.0), linear, network, behind, protocol=drawn))
+        store.add(record(flag("snr", 20.0), linear, protocol=drawn))
+        store.add(record(flag("snr", 20.0), linear))
+        watched = [past.watched for past in store.pasts()]
+    assert watched[0] == {"snr": [60.0, 61.0], "snr_linear": [20.0, 21.0], "snr_difference": [40.0]}
+    assert watched[1] == {"snr_linear": [20.0]}
+    assert watched[2] == {"snr": [20.0]}
 
 
 def test_no_byte_of_the_file_tells_who_the_patient_is_and_one_measurement_has_one_hash(path):
