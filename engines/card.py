@@ -98,11 +98,11 @@ class Card(_Table):
 
     name: Annotated[Name, Field(description="the folder's name")]
     version: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$", description="for example '1.0'")]
-    task: Annotated[Literal["unrolled"], Field(description="what the chain uses it for")]
+    task: Annotated[Literal["unrolled", "artefacts"], Field(description="what the chain uses it for")]
     summary: Annotated[str, Field(description="one line for people")]
     strength: Annotated[
         float, Field(gt=0, description="lambda of the inverse is (strength * share of lines / level of signal)^2")
-    ]
+    ] = 1.0  # for a task that has no inverse
     multiple: Annotated[int, Field(ge=1, description="what y and x must be multiples of")]
     opset: Annotated[int, Field(ge=1, description="opset of every ONNX file here")]
     precisions: Annotated[
@@ -118,6 +118,12 @@ class Card(_Table):
     figures: Annotated[Mapping[str, float | str], Field(description="figures on the test split")]
     outside: Annotated[str, Field(description="what happens outside the range")]
     selftest: SelfTest = SelfTest()
+
+    @model_validator(mode="after")
+    def _strength_of_inverse(self) -> "Card":
+        if self.task == "unrolled" and "strength" not in self.model_fields_set:
+            raise ValueError('got no strength, wanted one with task = "unrolled"')
+        return self
 
     @model_validator(mode="after")
     def _files_of_graphs(self) -> "Card":

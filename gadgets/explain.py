@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from engines.errors import ModelError
 from gadgets.recipe import explain, problems
@@ -9,6 +10,8 @@ from protocols.problems import Problem, ProtocolError
 from protocols.scan_protocol import ScanProtocol, find, load
 
 __all__ = ["examine"]
+
+TASKS: Final = {"network": "unrolled", "artefacts": "artefacts"}  # what a gadget borrows a model for
 
 
 def examine(
@@ -41,10 +44,10 @@ def _explained(protocol: ScanProtocol) -> Iterator[str]:
         yield f"  {'limits  ' if number == 0 else '        '}  {key} {limit}"
     if protocol.deadlines:
         yield "  deadlines " + ", ".join(f"{stage} {ms:g} ms" for stage, ms in protocol.deadlines.items())
-    for model in protocol.engines.models.values():
+    for node, model in protocol.engines.models.items():
         engines = protocol.engines
-        backends = " or ".join(engines.backends)
-        yield f"  network   {model} on {backends}, emits {engines.emit} (unusable: {engines.on_unusable})"
+        does = f"emits {engines.emit} (unusable: {engines.on_unusable})" if node == "network" else f"for '{node}'"
+        yield f"  network   {model} on {' or '.join(engines.backends)}, {does}"
     if protocol.simulate is not None:
         yield f"  simulated by: scanside-sim scan {protocol.name}"
 
@@ -56,7 +59,11 @@ def _unusable(protocol: ScanProtocol, *, allow_unsigned: bool) -> list[Problem]:
     wrong = []
     for node, name in protocol.engines.models.items():
         try:
-            load_model(name, allow_unsigned=allow_unsigned)
+            task = load_model(name, allow_unsigned=allow_unsigned).card.task
         except ModelError as error:
             wrong.append(Problem(protocol.where, f"engines.models.{node}", str(error)))
+            continue
+        if task != TASKS[node]:
+            what = f"{name} is a model for the task {task!r}, wanted {TASKS[node]!r}"
+            wrong.append(Problem(protocol.where, f"engines.models.{node}", what))
     return wrong

@@ -1,6 +1,6 @@
 """What is said of an image that has left: its figures, and a flag for each that the scan protocol limits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
@@ -14,7 +14,7 @@ from gadgets.raw_verdict import verdict
 from protocols.events import Flag, Quality, Severity
 from protocols.messages import Image
 
-__all__ = ["Critic", "where_of"]
+__all__ = ["Critic", "series_of", "where_of"]
 
 ALWAYS: Final = ("snr",)  # flagged without a limit, too
 NOT_SHOWN: Final = "error map"  # a series that shows no patient
@@ -53,7 +53,7 @@ class Critic:
         figures and differences stand beside its own, and a limit that only the linear one breaks is broken. Where the
         linear image was sent, too, it has flags of its own.
         """
-        series = image.meta.get("ImageProcessingHistory", ())[2:]  # behind Scanside and the scan protocol
+        series = series_of(image)
         if NOT_SHOWN in series:
             return
         own = measure(self._shown(image, image.pixels))
@@ -91,6 +91,11 @@ class Critic:
         text = f"{before}{words} in slice {where['slice']} {said}"
         evidence: dict[str, object] = {**where, **({"judged": "linear"} if before else {})}
         return verdict(self.context, code, score, text, UNITS[code], evidence=evidence, advice=advice)
+
+
+def series_of(image: Image) -> Sequence[str]:
+    """What an image accompanies the scan's own images with: nothing, or network | linear | error map."""
+    return image.meta.get("ImageProcessingHistory", ())[2:]  # behind Scanside and the scan protocol
 
 
 def where_of(image: Image) -> dict[str, int]:

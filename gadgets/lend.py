@@ -79,15 +79,15 @@ class Loan:
             return f"was not opened within {timeout_s:g} s"
         return self.state()
 
-    def run(self, engine: "Engine", tensors: dict[str, NDArray[Any]]) -> Tensors:
+    def run(self, engine: "Engine", tensors: dict[str, NDArray[Any]], patience_s: float = PATIENCE_S) -> Tensors:
         """Run a graph with the tensors that it takes; raises EngineError for whatever goes wrong, silence too."""
         taken = {name: tensors[name] for name in engine.model.graph(engine.graph).inputs}
         running = self._thread.submit(engine, taken)
         try:
-            return running.result(PATIENCE_S)
+            return running.result(patience_s)
         except NotInTime:
             running.cancel()
-            raise EngineError(f"no answer within {PATIENCE_S:g} s") from None
+            raise EngineError(f"no answer within {patience_s:g} s") from None
         except EngineError:
             raise
         except Exception as error:

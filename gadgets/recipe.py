@@ -12,6 +12,7 @@ from pydantic.config import ConfigDict
 from engines.errors import ModelError
 from gadgets.accumulate import accumulate
 from gadgets.archive import archive
+from gadgets.artefacts import artefacts
 from gadgets.calibrate import calibrate
 from gadgets.compress import compress
 from gadgets.compress_lines import compress_lines
@@ -75,8 +76,10 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "finish": Place(finish, 1),
         "mark": Place(mark, 1),
         "quality": Place(quality, 2),
+        "artefacts": Place(artefacts, 2),
     }
 )
+BORROWERS: Final = ("network", "artefacts")  # gadgets that need a model
 NEEDED: Final = ("oversampling", "accumulate", "reconstruct", "finish")
 ORDER: Final = tuple(NODES)
 
@@ -155,24 +158,25 @@ def _wrong_mending(protocol: ScanProtocol) -> Iterator[Problem]:
 
 def _wrong_networks(protocol: ScanProtocol) -> Iterator[Problem]:
     """What [engines] and [deadlines] must say for a network, and what they say without one."""
-    models, used = protocol.engines.models, "network" in protocol.chain.order
-    if not models and not used:
+    models, borrowers = protocol.engines.models, [node for node in BORROWERS if node in protocol.chain.order]
+    if not models and not borrowers:
         return
     from engines.model import find_model, shipped
 
     for node, name in models.items():
-        if node != "network" or not used:
-            what = f"no node of this name borrows a network here. {nearest(node, ['network'] if used else [])}"
+        if node not in borrowers:
+            what = f"no node of this name borrows a network here. {nearest(node, borrowers)}"
             yield Problem(protocol.where, f"engines.models.{node}", what)
             continue
         try:
             find_model(name)
         except ModelError as error:
-            yield Problem(protocol.where, "engines.models.network", str(error))
-    if used and "network" not in models:
-        what = f"missing: 'network' is in chain.order and needs a model. Known: {', '.join(shipped()) or 'none'}"
-        yield Problem(protocol.where, "engines.models.network", what)
-    if used and protocol.engines.emit == "network" and "network" not in protocol.deadlines:
+            yield Problem(protocol.where, f"engines.models.{node}", str(error))
+    for node in borrowers:
+        if node not in models:
+            what = f"missing: '{node}' is in chain.order and needs a model. Known: {', '.join(shipped()) or 'none'}"
+            yield Problem(protocol.where, f"engines.models.{node}", what)
+    if "network" in borrowers and protocol.engines.emit == "network" and "network" not in protocol.deadlines:
         what = 'missing: with emit = "network" the linear image leaves when it has passed, in ms after the last readout'
         yield Problem(protocol.where, "deadlines.network", what)
 

@@ -13,6 +13,14 @@ __all__ = ["UNITS", "QualityLimit"]
 
 # Every code that a limit may judge, and the unit of its score; a limit in another one would judge nonsense.
 UNITS: Final[Mapping[str, str]] = {
+    "artefact_aliasing": "1",
+    "artefact_blurring": "1",
+    "artefact_ghosting": "1",
+    "artefact_motion": "1",
+    "artefact_noise": "1",
+    "artefact_spike": "1",
+    "artefact_wrap": "1",
+    "artefact_zipper": "1",
     "calibration_mismatch": "%",
     "cjv": "1",
     "cnr": "1",
