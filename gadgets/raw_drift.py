@@ -23,8 +23,8 @@ def drift(context: Context) -> Node:
 
     `noise_drift`: a coil whose noise left that of the array, in dB; the receiver gain, which all coils share, cancels.
     `noise_level`: the noise of the whole array, against scans of the same scan protocol, matrix and dwell time only,
-    since gain follows what is measured. Dwell times are corrected for. Fewer than three earlier scans are UNKNOWN, and
-    noise that was kept from another scan was judged there.
+    since gain follows what is measured; its score is how much further it lies than those scattered. Dwell times are
+    corrected for. Fewer than three earlier scans are UNKNOWN, and noise that was kept from another scan was judged there.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
@@ -71,11 +71,16 @@ def _of_coil(level: NDArray[np.float64], earlier: NDArray[np.float64], context: 
 def _of_array(level: NDArray[np.float64], earlier: NDArray[np.float64], context: Context) -> Flag:
     if len(earlier) < LEAST_SCANS:
         return _too_early(context, "noise_level", len(earlier), "with these coils and this scan protocol")
-    by = change(level, earlier).common
-    text = f"noise of the array has changed by {by:+.1f} dB against {len(earlier)} earlier scans of this scan protocol"
-    where: dict[str, object] = {"change_db": round(by, 2), "scans": len(earlier)}
+    found = change(level, earlier)
+    text = (
+        f"noise of the array has changed by {found.common:+.1f} dB against {len(earlier)} earlier scans of this scan "
+        f"protocol, which scattered by {found.scatter:.1f} dB"
+    )
+    where: dict[str, object] = {
+        "change_db": round(found.common, 2), "scatter_db": round(found.scatter, 2), "scans": len(earlier)
+    }  # fmt: skip
     advice = "close the door of the scanner room, take out what has a cable, and repeat the prescan"
-    return verdict(context, "noise_level", abs(by), text, "dB", evidence=where, advice=advice)
+    return verdict(context, "noise_level", found.beyond, text, "dB", evidence=where, advice=advice)
 
 
 def _too_early(context: Context, code: str, count: int, of: str) -> Flag:

@@ -11,6 +11,8 @@ from engines.linear.noise import bandwidth_scale
 __all__ = ["Change", "change", "noise_db"]
 
 FLOOR: Final = 1e-30
+SPREAD: Final = 3 * 1.4826  # three standard deviations from the median distance to the median
+FEW: Final = 8  # scans of which the largest distance counts, too: a median of few may be small by chance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,6 +21,14 @@ class Change:
 
     common: float  # of the median coil: receiver gain and load change that too
     coil: NDArray[np.float64]  # (coil,) beyond the median coil
+    scatter: (
+        float  # how far earlier scans lay from their median, all coils together: gain differs from patient to patient
+    )
+
+    @property
+    def beyond(self) -> float:
+        """How much further the array has changed than earlier scans scattered."""
+        return max(abs(self.common) - self.scatter, 0.0)
 
 
 def noise_db(covariance: NDArray[Any], dwell_us: float) -> NDArray[np.float64]:
@@ -30,6 +40,8 @@ def noise_db(covariance: NDArray[Any], dwell_us: float) -> NDArray[np.float64]:
 
 def change(now: NDArray[np.float64], earlier: NDArray[np.float64]) -> Change:
     """Compare levels (coil,) in dB with those of earlier scans (scan, coil), by their median: one odd scan is none."""
-    moved = now - np.median(earlier, axis=0)
-    common = float(np.median(moved))
-    return Change(common, moved - common)
+    middle = np.median(earlier, axis=0)
+    common = float(np.median(now - middle))
+    apart = np.abs(np.median(earlier - middle, axis=1))
+    scatter = max(SPREAD * float(np.median(apart)), float(apart.max()) if len(apart) < FEW else 0.0)
+    return Change(common, now - middle - common, scatter)

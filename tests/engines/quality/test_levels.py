@@ -34,6 +34,13 @@ def test_one_odd_scan_among_three_earlier_ones_does_not_make_the_next_one_odd():
     assert np.abs(change(np.zeros(4), earlier).coil).max() == 0
 
 
+def test_an_array_is_no_further_off_than_its_earlier_scans_scatter_and_one_that_is_steady_shows_every_decibel():
+    gains = np.random.default_rng(0).normal(0, 2.0, 400)
+    beyond = [change(np.full(4, gains[n]), np.tile(gains[n - 16 : n, None], 4)).beyond for n in range(16, 400)]
+    assert np.mean(np.array(beyond) > 3) < 0.01
+    assert np.isclose(change(np.full(4, 6.0), np.zeros((16, 4))).beyond, 6.0)
+
+
 def test_the_noise_of_8192_samples_is_known_to_a_twentieth_of_a_decibel():
     levels = np.array([noise_db(covariance(noise_like((16, 8192), seed)), 5.0) for seed in range(20)])
     assert levels.std() < 0.05
