@@ -11,14 +11,17 @@ from pydantic.config import ConfigDict
 
 from engines.errors import ModelError
 from gadgets.accumulate import accumulate
+from gadgets.advice import advice
 from gadgets.archive import archive
 from gadgets.artefacts import artefacts
 from gadgets.calibrate import calibrate
 from gadgets.compress import compress
 from gadgets.compress_lines import compress_lines
 from gadgets.context import Context
+from gadgets.enough import enough
 from gadgets.finish import finish
 from gadgets.inspect_raw import inspect
+from gadgets.navigator import navigator
 from gadgets.network import network
 from gadgets.oversampling import oversampling
 from gadgets.quality import quality
@@ -67,6 +70,8 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "drift": Place(drift, 0),
         "oversampling": Place(oversampling, 0),
         "compress_lines": Place(compress_lines, 0),
+        "navigator": Place(navigator, 0),
+        "enough": Place(enough, 0),
         "accumulate": Place(accumulate, 0),
         "moved": Place(moved, 1),
         "compress": Place(compress, 1),
@@ -75,6 +80,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "network": Place(network, 1),
         "finish": Place(finish, 1),
         "mark": Place(mark, 1),
+        "advice": Place(advice, 1),
         "quality": Place(quality, 2),
         "artefacts": Place(artefacts, 2),
     }

@@ -27,7 +27,7 @@ from gadgets.recipe import build
 from protocols import session as rules
 from protocols.encode import encode
 from protocols.errors import PeerError
-from protocols.events import Event, Flag, ImageReady, Prescription, Quality, Severity
+from protocols.events import Advice, Event, Flag, ImageReady, Prescription, Quality, Severity
 from protocols.header import parse_header
 from protocols.messages import (
     Blob,
@@ -238,7 +238,7 @@ class Session:
             self._tell(message)
         elif isinstance(message, Failure):
             self._fail(message.reason)
-        elif isinstance(message, Prescription | Quality):
+        elif isinstance(message, Prescription | Quality | Advice):
             self._publish(message)
         elif isinstance(message, Text | Feedback | Blob):
             self._send(message)

@@ -27,6 +27,7 @@ class Order:
     measurement: int = 1
     patient_position: str = "HFS"
     begins_ns: int = 0
+    only: tuple[int, ...] = ()  # slices to acquire; none: all of them
     table: Table = HOME
 
 

@@ -41,7 +41,7 @@ class Scanner:
         """Make everything that is known before the first readout."""
         where = planes(simulate)
         lines = acquired_lines(simulate)
-        what = plan(simulate, len(where))
+        what = plan(simulate, len(where), order.only)
         labels = self.coils.labels
         weight = contrast(simulate, len(where))
         source = _Source(self, simulate, where, lines, weight)

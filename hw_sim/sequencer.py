@@ -1,5 +1,6 @@
 """What is measured when: the readouts of a scan in their true order, with their true flags."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -19,6 +20,7 @@ class Kind(IntEnum):
     NOISE = 0
     REFERENCE = 1  # calibration apart from imaging
     IMAGING = 2
+    NAVIGATOR = 3  # the same line again and again, to see whether the patient lies still
 
 
 PLAN: Final = np.dtype(
@@ -80,12 +82,12 @@ def _mark_edges(part: NDArray[np.void], by: tuple[str, ...], first: AcqFlag, las
     part["flags"][ends] |= flag_mask(last)
 
 
-def _imaging(simulate: Simulate, slices: int) -> NDArray[np.void]:
+def _imaging(simulate: Simulate, slices: NDArray[np.intp]) -> NDArray[np.void]:
     lines = acquired_lines(simulate)
     embedded = simulate.calibration == "embedded"
     over = {
         "repetition": np.arange(simulate.repetitions),
-        "slice": np.arange(slices),
+        "slice": slices,
         "average": np.arange(simulate.averages),
         "line": lines.imaging if embedded else lines.grid,
     }
@@ -105,17 +107,32 @@ def _imaging(simulate: Simulate, slices: int) -> NDArray[np.void]:
     return part
 
 
-def plan(simulate: Simulate, slices: int) -> NDArray[np.void]:
-    """Every readout of a scan (readout,) of PLAN: noise, separate calibration slice by slice, then imaging."""
+def _navigated(part: NDArray[np.void], simulate: Simulate, slices: int) -> NDArray[np.void]:
+    """Put navigators between imaging readouts."""
+    if not simulate.navigator_every:
+        return part
+    navigator = np.zeros(1, PLAN)
+    navigator["kind"] = Kind.NAVIGATOR
+    navigator["slice"], navigator["line"] = slices // 2, simulate.matrix[1] // 2
+    navigator["flags"] = flag_mask(AcqFlag.IS_NAVIGATION_DATA)
+    return np.insert(part, np.arange(0, len(part), simulate.navigator_every), navigator[0])
+
+
+def plan(simulate: Simulate, slices: int, only: Collection[int] = ()) -> NDArray[np.void]:
+    """Every readout of a scan (readout,) of PLAN: noise, separate calibration slice by slice, then imaging.
+
+    With `only`, no other slices are acquired; navigators are those of the whole scan.
+    """
+    wanted = np.array(sorted(only), np.intp) if only else np.arange(slices)
     noise = np.zeros(simulate.noise_readouts, PLAN)
     noise["flags"] = flag_mask(AcqFlag.IS_NOISE_MEASUREMENT)
     parts = [noise]
     if simulate.calibration == "separate":
         lines = acquired_lines(simulate).calibration
-        reference = _loop(Kind.REFERENCE, slice=np.arange(slices), line=lines)
+        reference = _loop(Kind.REFERENCE, slice=wanted, line=lines)
         reference["flags"] = flag_mask(AcqFlag.IS_PARALLEL_CALIBRATION)
         parts.append(reference)
-    parts.append(_imaging(simulate, slices))
+    parts.append(_navigated(_imaging(simulate, wanted), simulate, slices))
     whole = np.concatenate(parts)
     whole["flags"][-1] |= flag_mask(AcqFlag.LAST_IN_MEASUREMENT)
     return whole

@@ -9,7 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from protocols.stack import Stack
 
-__all__ = ["EVENTS", "Event", "Flag", "Health", "ImageReady", "Metrics", "Prescription", "Quality", "Severity"]
+__all__ = [
+    "EVENTS",
+    "Advice",
+    "Again",
+    "Event",
+    "Flag",
+    "Health",
+    "ImageReady",
+    "Metrics",
+    "Prescription",
+    "Quality",
+    "Severity",
+]
 
 Vector = tuple[float, float, float]
 
@@ -143,7 +155,35 @@ class Prescription(_Event):
         return self
 
 
-Event = Flag | Metrics | ImageReady | Quality | Health | Prescription
+class Again(BaseModel):
+    """A frame that should be acquired again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slice: Annotated[int, Field(ge=0)]
+    contrast: Annotated[int, Field(ge=0)] = 0
+    repetition: Annotated[int, Field(ge=0)] = 0
+    steps: Annotated[tuple[int, ...], Field(description="encode steps that will do; none: all of them")] = ()
+
+
+class Advice(_Event):
+    """What to do about a scan that is still running; the last one of a scan holds all frames to acquire again."""
+
+    topic: Literal["advice"] = "advice"
+    protocol: str
+    action: Literal["stop", "reacquire", "abort"]
+    again: tuple[Again, ...] = ()
+    reason: str
+    because: Annotated[tuple[str, ...], Field(description="codes of the flags it rests on")] = ()
+
+    @model_validator(mode="after")
+    def _says_what_to_reacquire(self) -> "Advice":
+        if (self.action == "reacquire") != bool(self.again):
+            raise ValueError(f"{self.action} with {len(self.again)} frames: frames belong to reacquire, and only to it")
+        return self
+
+
+Event = Flag | Metrics | ImageReady | Quality | Health | Prescription | Advice
 EVENTS: Final[Mapping[str, type[Event]]] = {
     "flag": Flag,
     "metrics": Metrics,
@@ -151,4 +191,5 @@ EVENTS: Final[Mapping[str, type[Event]]] = {
     "quality": Quality,
     "health": Health,
     "prescription": Prescription,
+    "advice": Advice,
 }

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.events import Flag, Health, ImageReady, Metrics, Prescription, Quality
+from protocols.events import Advice, Flag, Health, ImageReady, Metrics, Prescription, Quality
 
 __all__ = [
     "Blob",
@@ -242,6 +242,7 @@ Message: TypeAlias = (
     | Feedback
     | Blob
     | Flag
+    | Advice
     | Prescription
     | Metrics
     | ImageReady

@@ -68,6 +68,9 @@ class Simulate(_Table):
         Field(gt=0, description="median over the object, fully sampled, best combination; absent: no noise"),
     ] = 60.0
     noise_readouts: Annotated[int, Field(ge=0, description="noise-only readouts sent first")] = 16
+    navigator_every: Annotated[
+        int, Field(ge=0, description="line k = 0 of the middle slice before every n-th imaging readout; 0: never")
+    ] = 0
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Simulate":
