@@ -61,6 +61,8 @@ app = typer.Typer(
     \b
     scanside-build report    what the network reaches, beside what a user would take instead
     \b
+    scanside-build trust     whether structures that it invents or erases are told
+    \b
     scanside-build info      what could be built with, on this machine
     """,
 )
@@ -102,6 +104,26 @@ def report(  # noqa: PLR0913, PLR0917 - a command line has many options
     given = {"network": network, "unet": unet, "varnet": varnet}
     checkpoints = tuple((key, path) for key, path in given.items() if path is not None)
     write(Options(out, data, model, backend, checkpoints, threads, quick, allow_unsigned))
+
+
+@app.command()
+def trust(  # noqa: PLR0913, PLR0917 - a command line has many options
+    out: Annotated[Path, typer.Option(help="Folder for table.md, roc.png and rows.csv.")],
+    data: Annotated[Path, typer.Option(help="Folder with heads/.")] = DATA,
+    model: Annotated[str | None, typer.Option(help="Name or folder of a model; absent: the shipped one.")] = None,
+    backend: Annotated[str, typer.Option(help="What runs it.")] = "auto",
+    split: Annotated[str, typer.Option(help="Whose heads: validation or test.")] = "test",
+    quick: Annotated[bool, typer.Option(help="One slice a head.")] = False,  # noqa: FBT002
+    allow_unsigned: Annotated[bool, typer.Option(help="Take a model that nobody signed.")] = False,  # noqa: FBT002
+) -> None:
+    """Plant structures in the network's images and say how well each cue of trust, and the verdict, tells them.
+
+    Example: scanside-build trust --out out/trust
+    """
+    from trt_build.planted.command import Options
+    from trt_build.planted.command import trust as measure
+
+    measure(Options(out, data, model, backend, split, quick, allow_unsigned))
 
 
 @app.command()

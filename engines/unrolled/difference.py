@@ -14,7 +14,7 @@ __all__ = ["Striking", "smooth_difference", "striking_difference"]
 
 BLOCK: Final = 16  # pixels; see smooth_difference
 CELL: Final = 3  # pixels; patches are made of cells
-PATCHES: Final = ((1, 8), (2, 12), (4, 16))  # cells across, and how wide the neighbourhood is that they stand out from
+PATCHES: Final = ((1, 8), (2, 12), (4, 16), (8, 32))  # cells across, and how wide the neighbourhood is that they stand out from
 FEWEST: Final = 1 / 16  # of a neighbourhood that must lie in the object
 QUIET: Final = 0.01  # of the object's mean power: no neighbourhood counts as quieter
 
@@ -50,10 +50,10 @@ def _means(image: Complex) -> Complex:
 
 
 def striking_difference(network: Complex, linear: Complex, inside: NDArray[np.bool_]) -> Striking:
-    """Find the patch of 3, 6 or 12 pixels in which two images (y, x) of one phase differ most, within the object.
+    """Find the patch of 3, 6, 12 or 24 pixels in which two images (y, x) of one phase differ most, within the object.
 
     The difference from a good network image is the linear one's noise. How much of it a patch may have is measured on
-    the patches around it (24 to 48 pixels), so that it is the g-factor noise of that place, colour and all. A score
+    the patches around it (24 to 96 pixels), so that it is the g-factor noise of that place, colour and all. A score
     that is not a number stands for images without an object.
     """
     cells = _cells(network - linear)

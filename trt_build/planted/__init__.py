@@ -1,0 +1,1 @@
+"""Structures planted into network images, and how well each cue of trust tells the images that have one."""
