@@ -1,6 +1,7 @@
-"""OpenVINO on the CPU: convolutions in bfloat16 where the processor has it and the model's images were verified in it.
+"""OpenVINO on the CPU: bfloat16 where the processor has it and the model's images were verified in it (ov_bf16.py).
 
-One infer request for each thread that calls, made when it first does: a request runs one set of tensors at a time.
+One infer request for each thread that calls, made when it first does: a request runs one set of tensors at a time. An
+input array that cannot be written (`array.flags.writeable = False`), as the inverse of a series, is rounded once.
 """
 
 import threading
@@ -14,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.backends.interface import Job, Opened, Tensors, first_line, key_of, refused
-from engines.backends.ov_bf16 import lower_convolutions
+from engines.backends.ov_bf16 import TWIN, lower_convolutions, lower_products
 from engines.errors import EngineError
 
 __all__ = ["missing", "open_graph"]
 
 _PRECISIONS: Final = ("bf16", "single")  # the fastest first
+_INVERSE: Final = "inverse"  # the input whose reading takes the time
 
 
 def missing() -> str | None:
@@ -44,6 +46,7 @@ def open_graph(job: Job) -> Iterator[Opened]:
     }
     try:
         model = core.read_model(job.onnx)
+        twins = (_INVERSE,) if precision == "bf16" and lower_products(model, _INVERSE) else ()
         if precision == "bf16":
             lower_convolutions(model)
         compiled = core.compile_model(model, "CPU", options)
@@ -55,18 +58,45 @@ def open_graph(job: Job) -> Iterator[Opened]:
     def infer(tensors: Tensors) -> dict[str, NDArray[Any]]:
         try:
             if not hasattr(own, "request"):
-                own.request = compiled.create_infer_request()
+                own.request, own.rounded = compiled.create_infer_request(), _Rounded()
             given = {
                 name: openvino.Tensor(_lent(np.ascontiguousarray(value)), shared_memory=True)
                 for name, value in tensors.items()
                 if name in taken
             }
+            given |= {TWIN.format(name): own.rounded.of(tensors[name]) for name in twins}
             own.request.infer(given)
             return {name: own.request.get_tensor(name).data.copy() for name in job.graph.outputs}
         except (RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"openvino failed in {job.name}: {first_line(error)}") from error
 
     yield Opened(infer, release, precision, key_of(job, "openvino", release, precision))
+
+
+class _Rounded:
+    """The last array that was rounded to bfloat16, for as long as the same one comes."""
+
+    def __init__(self) -> None:
+        self._source: NDArray[Any] | None = None
+        self._tensor: Any = None
+
+    def of(self, array: NDArray[Any]) -> Any:
+        """The tensor (openvino.Tensor) of an array in single precision; one that can be written is rounded each time."""
+        if self._source is not array:
+            self._tensor = _rounded(array)
+            self._source = None if array.flags.writeable else array
+        return self._tensor
+
+
+def _rounded(array: NDArray[Any]) -> Any:
+    """Round to the nearest bfloat16, ties away from zero, a part at a time."""
+    import openvino
+
+    tensor = openvino.Tensor(openvino.Type.bf16, array.shape)
+    bits = tensor.data.view(np.uint16).reshape(array.shape)
+    for given, made in zip(array.view(np.uint32), bits, strict=True):
+        np.right_shift(given + np.uint32(0x8000), 16, out=made, casting="unsafe")
+    return tensor
 
 
 def _lent(array: NDArray[Any]) -> NDArray[Any]:

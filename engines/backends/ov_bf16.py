@@ -1,14 +1,46 @@
-"""Convolutions in bfloat16 and everything else in single precision, by OpenVINO.
+"""Convolutions and all products with an inverse but the first in bfloat16, everything else single, by OpenVINO.
 
-Its own hint for bfloat16 takes the consistent steps along, which costs 0.5 dB; networks are trained with convolutions
-in bfloat16 as it is.
+Its own hint for bfloat16 takes the first product along, P b, in which large terms cancel: that costs 0.1 to 9 dB. The
+later ones, P (lambda z), are no larger than z; what takes their time is reading P, which is half as long in bfloat16.
+Networks are trained with convolutions in bfloat16 as it is.
 """
 
 from typing import Any, Final
 
-__all__ = ["lower_convolutions"]
+__all__ = ["TWIN", "lower_convolutions", "lower_products"]
 
 FOLLOW: Final = ("Add", "Relu", "DepthToSpace")  # computed in bfloat16 where the images that they take are
+TWIN: Final = "{}, bfloat16"  # name of the input that holds the same as another one
+
+
+def lower_products(model: Any, name: str) -> bool:
+    """Let all products with the input `name` but the first take its twin; False where there are none.
+
+    The order is that of the graph: the first product is the one that no other one feeds.
+    """
+    from openvino import Type
+    from openvino import opset13 as operations
+
+    given = next((node for node in model.get_parameters() if name in node.output(0).get_names()), None)
+    turned = [] if given is None else [port.get_node() for port in given.output(0).get_target_inputs()]
+    products = [node for node in model.get_ordered_ops() if _multiplies(node, turned)][1:]
+    if given is None or not products:
+        return False
+    twin = operations.parameter(given.get_partial_shape(), Type.bf16, name=TWIN.format(name))
+    twin.output(0).set_names({TWIN.format(name)})
+    model.add_parameters([twin])
+    for node in products:
+        planes = operations.convert(node.input_value(0), "bf16")
+        single = operations.convert(operations.matmul(planes, twin, False, True), "f32")
+        for port in node.output(0).get_target_inputs():
+            port.replace_source_output(single.output(0))
+    model.validate_nodes_and_infer_types()
+    return True
+
+
+def _multiplies(node: Any, turned: list[Any]) -> bool:
+    """Whether a node is a product with one of the transposes of an input."""
+    return node.get_type_name() == "MatMul" and node.input_value(1).get_node() in turned
 
 
 def lower_convolutions(model: Any) -> None:

@@ -1,7 +1,8 @@
 """The reconstruction network: exact data consistency and small CNNs in turn.
 
-z = 0; then K times rho = P (b + lambda z) and z, hidden = CNN_k(rho, b, hidden), with P = (N + lambda)^-1 as an input;
-the image is the last z, corrected where P (b + lambda z) differs from it by more than noise (balance.py of engines), or
+z = 0; then K times rho = P (b + lambda z) and z, hidden = CNN_k(rho, b, hidden), with P = (N + lambda)^-1 as an input.
+P b is made once and P (lambda z) added: lambda P is at most 1, so that all products but the first stand a lower precision.
+The image is the last z, corrected where P (b + lambda z) differs from it by more than noise (balance.py of engines), or
 `consistent` P (b + lambda z) itself. The latter puts back the noise of the lines, or needs a lambda so large that the
 aliasing of bright fat survives all steps. Training sees the last z; the correction has no weights.
 
@@ -45,9 +46,9 @@ def seen(rho: Tensor) -> Tensor:
     return (rho.abs().sum(1, keepdim=True) > 0).to(rho.dtype)
 
 
-def consistent(proposed: Tensor, normal: Tensor, inverse: Tensor, scan: Tensor) -> Tensor:
-    """P (b + lambda z) of planes (frame, 2, y, x)."""
-    return solve(inverse, normal + scan[0] * scan[0] * proposed)
+def consistent(proposed: Tensor, start: Tensor, inverse: Tensor, scan: Tensor) -> Tensor:
+    """P (b + lambda z) of planes z (frame, 2, y, x) and P b."""
+    return start + solve(inverse, scan[0] * scan[0] * proposed)
 
 
 def balanced(proposed: Tensor, nearest: Tensor, noise: Tensor) -> Tensor:
@@ -135,17 +136,18 @@ class Unrolled(nn.Module):
 
     def forward(self, normal: Tensor, inverse: Tensor, scan: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Image (frame, 2, y, x) and error (frame, 1, y, x), in units of the noise."""
-        rho, hidden = solve(inverse, normal), None
+        start, hidden = solve(inverse, normal), None
+        rho = start
         for number, cascade in enumerate(self.cascades, 1):
             with self._precision(normal):
                 denoised, hidden = cascade(rho, normal, scan, hidden)
             if number < len(self.cascades) or self.shape.consistent:
-                rho = consistent(denoised.float(), normal, inverse, scan)
+                rho = consistent(denoised.float(), start, inverse, scan)
             elif self.training:
                 rho = denoised.float()
             else:
                 proposed = denoised.float() * seen(rho)
-                rho = balanced(proposed, consistent(proposed, normal, inverse, scan), noise)
+                rho = balanced(proposed, consistent(proposed, start, inverse, scan), noise)
         with self._precision(normal):
             error = self.bound(hidden, scan)
         return rho, error.float()
