@@ -21,11 +21,13 @@ from engines.unrolled.problem import (
     NetworkBox,
     NetworkProblem,
     as_box,
+    as_planes,
     invert_box,
     network_box,
     normal_image,
     whole_image,
 )
+from engines.unrolled.returned import give_back, prepare_return
 from engines.unrolled.strength import level_of, regularisation_of, scan_of
 from engines.unrolled.trust import (
     NEAREST,
@@ -73,6 +75,7 @@ class Prepared:
     averages: int  # that the frames are means of
     problem: NetworkProblem | None = None
     predictor: Predictor | None = None
+    returned: Complex | None = None  # see returned.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ class NetworkImage:
     error_percentiles: tuple[float, ...]  # ERROR_SHARES of the error map inside the object, in units of the noise
     trust: Trust | None
     consistency: Consistency
+    returned: bool = False  # whether the withheld lines are in the image
 
 
 def expected_lines(calibration: Calibration) -> Mask | None:
@@ -142,10 +146,10 @@ def prepare(
 
 
 def inverse_bytes(prepared: Prepared) -> int:
-    """Memory that the inverse and the predictor will take."""
+    """Memory that the inverse, the predictor and what gives lines back will take."""
     height, width = prepared.box.padded
     coils = prepared.box.columns_problem.maps.shape[0]
-    return 8 * height * width * (prepared.box.alias + coils * len(prepared.withheld))
+    return 8 * height * width * (prepared.box.alias + 2 * coils * len(prepared.withheld))
 
 
 def make_inverse(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
@@ -154,9 +158,13 @@ def make_inverse(prepared: Prepared, cancelled: Callable[[], bool] = never, work
 
 
 def make_predictor(prepared: Prepared, cancelled: Callable[[], bool] = never) -> None:
-    """Make what predicts the withheld lines, where there are any: half a second, pays for a series of frames."""
-    if len(prepared.withheld):
-        prepared.predictor = prepare_predictor(prepared.box.columns_problem, prepared.withheld, cancelled)
+    """Make what predicts the withheld lines, and gives them back: half a second, pays for a series of frames."""
+    rows = prepared.withheld
+    if not len(rows):
+        return
+    prepared.predictor = prepare_predictor(prepared.box.columns_problem, rows, cancelled)
+    if prepared.problem is not None:
+        prepared.returned = prepare_return(prepared.problem, rows, cancelled)
 
 
 def make_ready(prepared: Prepared) -> None:
@@ -168,8 +176,9 @@ def make_ready(prepared: Prepared) -> None:
 def draw(whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Complex) -> NetworkImage:
     """Make the network image of a frame (coil, line, x) in hybrid space.
 
-    Raises EngineError where the engine fails, or gives NaN, or there is neither an inverse nor a network in parts, and
-    LinearError where the object has moved out of the columns that the network sees.
+    Withheld lines judge it first and change it then. Raises EngineError where the engine fails, or gives NaN, or there
+    is neither an inverse nor a network in parts, and LinearError where the object has moved out of the columns that the
+    network sees.
     """
     problem = prepared.box.columns_problem
     wanted_shape("network, frame (coil, line, x)", hybrid, len(problem.maps), *problem.shape)
@@ -181,7 +190,12 @@ def draw(whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Co
     planes, error = out["image"][0], out["error"][0, 0]
     if not (np.isfinite(planes).all() and np.isfinite(error).all()):
         raise EngineError("the network's image holds values that are not finite")
-    trust = _trust(prepared, measured, planes, normal[0]) if len(prepared.withheld) else None
+    trust, returned = None, prepared.returned
+    if len(prepared.withheld):
+        predicted = predicted_lines(problem, prepared.withheld, as_box(prepared.box, planes))
+        trust = _trust(prepared, measured, predicted, normal[0])
+        if returned is not None:
+            planes = planes + as_planes(prepared.box, give_back(returned, measured - predicted))
     inside = prepared.box.inside
     error = np.where(inside, error, np.float32(0))
     return NetworkImage(
@@ -190,6 +204,7 @@ def draw(whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Co
         tuple(np.percentile(error[inside], ERROR_SHARES).tolist()),
         trust,
         consistency,
+        returned is not None,
     )
 
 
@@ -222,9 +237,8 @@ def _outputs(
     return bridge(cascades.graphs, cascades.hidden, box, iteration, normal), "iteration"
 
 
-def _trust(prepared: Prepared, measured: Complex, planes: NDArray[np.float32], normal: NDArray[np.float32]) -> Trust:
+def _trust(prepared: Prepared, measured: Complex, network: Complex, normal: NDArray[np.float32]) -> Trust:
     problem, rows, predictor = prepared.box.columns_problem, prepared.withheld, prepared.predictor
-    network = predicted_lines(problem, rows, as_box(prepared.box, planes))
     given = as_box(prepared.box, normal)
     if predictor is None:
         companion = predicted_lines(problem, rows, solve_companion(problem, given))

@@ -20,9 +20,11 @@ __all__ = [
     "Trust",
     "companion_lines",
     "explained",
+    "fourier_rows",
     "judge",
     "predicted_lines",
     "prepare_predictor",
+    "samples_of",
     "solve_companion",
     "withheld_lines",
 ]
@@ -85,7 +87,7 @@ def withheld_lines(acquired: Mask, share: float, nearest: float = NEAREST) -> Ma
 
 def predicted_lines(problem: Columns, rows: Rows, pixels: Complex) -> Complex:
     """Samples (coil, line, column) at some lines of k-space of an image (row, column) of the box: F S rho."""
-    transform = _transform(problem, rows)
+    transform = fourier_rows(problem, rows)
     predicted = np.empty((len(problem.maps), len(rows), pixels.shape[1]), np.complex64)
     product = np.empty_like(pixels)
     for sensitivity, lines in zip(problem.maps, predicted, strict=True):
@@ -123,7 +125,7 @@ def judge(gram: Complex, measured: Complex, network: Complex, companion: Complex
 
 def explained(problem: Columns, rows: Rows) -> Complex:
     """A A^H (column, coil * line, coil * line) of A = F S at some lines of k-space; some ten milliseconds."""
-    samples = _samples(problem.maps, _transform(problem, rows))
+    samples = samples_of(problem.maps, fourier_rows(problem, rows))
     gram: Complex = samples @ samples.conj().swapaxes(1, 2)
     return gram
 
@@ -141,7 +143,7 @@ def prepare_predictor(
     """
     linear = replace(problem, regularisation=regularisation)
     coils, height, width = linear.maps.shape
-    spread, transform = point_spread(linear), _transform(linear, rows)
+    spread, transform = point_spread(linear), fourier_rows(linear, rows)
     weights = np.zeros((width, coils * len(rows), height), np.complex64)
     for start in range(0, width, at_once):
         if cancelled():
@@ -156,18 +158,18 @@ def prepare_predictor(
 
 def _solved(linear: Columns, part: slice, reach: slice, spread: Complex, transform: Complex) -> Complex:
     """A (N + lambda)^-1 (column, coil * line, row) by way of its adjoint, which is a solution for few right sides."""
-    samples = _samples(linear.maps[:, reach, part], transform)
+    samples = samples_of(linear.maps[:, reach, part], transform)
     solved: Complex = np.linalg.solve(normal_matrices(linear, part, spread, reach), samples.conj().swapaxes(1, 2))
     return solved.conj().swapaxes(1, 2)
 
 
-def _samples(maps: Complex, transform: Complex) -> Complex:
+def samples_of(maps: Complex, transform: Complex) -> Complex:
     """F S (column, coil * line, row) of maps (coil, row, column) and rows of F (line, row)."""
     seen = maps.transpose(2, 0, 1)
     return (seen[:, :, None] * transform).reshape(len(seen), -1, seen.shape[2])
 
 
-def _transform(problem: Columns, rows: Rows) -> Complex:
+def fourier_rows(problem: Columns, rows: Rows) -> Complex:
     """Rows of F (line, row of the box)."""
     lines = problem.shape[0]
     turns = np.outer(rows - lines // 2, problem.rows - lines // 2) % lines / lines

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engines.errors import EngineError
-from engines.unrolled.run import Cascades, close_support, draw, expected_lines, make_ready, prepare
+from engines.unrolled.run import Cascades, close_support, draw, expected_lines, make_inverse, make_ready, prepare
 from engines.unrolled.strength import scan_of
 from engines.unrolled.trust import withheld_lines
 from tests.engines.coils import nrmse
@@ -57,10 +57,10 @@ def test_withheld_lines_leave_holes_in_a_grid_so_columns_take_the_place_of_block
     assert draw(shrinking()[0], None, prepared, scene.frame).consistency == "columns"
 
 
-def test_the_image_does_not_depend_on_the_lines_that_are_withheld():
+def test_what_the_network_makes_does_not_depend_on_the_lines_that_are_withheld():
     scene = make_scene(EMBEDDED)
     prepared = prepare(scene.calibration, EMBEDDED, STRENGTH, 0.03)
-    make_ready(prepared)
+    make_inverse(prepared)
     other = scene.frame.copy()
     other[:, prepared.withheld] *= -3
     images = [draw(shrinking()[0], None, prepared, frame) for frame in (scene.frame, other)]
