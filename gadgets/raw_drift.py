@@ -24,7 +24,7 @@ def drift(context: Context) -> Node:
     `noise_drift`: a coil whose noise left that of the array, in dB; the receiver gain, which all coils share, cancels.
     `noise_level`: the noise of the whole array, against scans of the same scan protocol, matrix and dwell time only,
     since gain follows what is measured; its score is how much further it lies than those scattered. Dwell times are
-    corrected for. Fewer than three earlier scans are UNKNOWN, and noise that was kept from another scan was judged there.
+    corrected for. Fewer than three earlier scans are UNKNOWN; noise that was kept from another scan was judged there.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:

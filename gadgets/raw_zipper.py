@@ -16,7 +16,7 @@ from protocols.stream import Node
 __all__ = ["zipper"]
 
 MOST_COILS = 8  # a transmitter is heard by all, and a spectrum costs time
-MOST_READOUTS = 8  # of one batch
+MOST_READOUTS = 16  # of one batch, from all over it
 BLOCK = 16  # readouts that are judged together
 EARLY, LEAST = 4, 2  # blocks before a line is said in mid-scan, and before anything is said at its end
 SPAN = 0.5  # of k-space that must have come before a line is said in mid-scan: neighbouring lines are alike
@@ -52,7 +52,8 @@ class _Ear:
         noisy = has_flag(message.headers["flags"], AcqFlag.IS_NOISE_MEASUREMENT)
         if noisy.all() or message.samples.shape[2] < 32:
             return
-        which = np.flatnonzero(~noisy)[:MOST_READOUTS]
+        which = np.flatnonzero(~noisy)
+        which = which[:: -(-len(which) // MOST_READOUTS)]
         every = -(-message.samples.shape[1] // MOST_COILS)
         self._dwell_us = float(message.headers["sample_time_us"][which[0]])
         steps = message.headers["idx"]["kspace_encode_step_1"][which].tolist()

@@ -16,7 +16,7 @@ from hw_sim.errors import SimulationError
 __all__ = ["Address", "started"]
 
 PLUGIN: Final = "gadgets"  # a module's name only: the simulator does not import it
-READY_S: Final = 20.0
+READY_S: Final = 60.0
 STOP_S: Final = 5.0
 
 

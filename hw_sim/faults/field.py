@@ -36,10 +36,15 @@ def off_resonance(hertz: NDArray[np.float64], scan: Played, numbers: NDArray[np.
 
 
 def zipper(asked: Asked, scan: Played, truth: Truth) -> Node:
-    """Let a transmitter be heard at one frequency off the centre, in step with time, in the noise scan too."""
+    """Let a transmitter be heard at one frequency off the centre, in step with time, in the noise scan too.
+
+    How wide a column of the spectrum is stands in the truth.
+    """
     coils = list(asked.coils(scan))
     truth.coils = tuple(coils)
     phases = np.exp(2j * np.pi * asked.chance().random(len(coils)))
+    first = scan.headers[0]
+    truth.keys["width_hz"] = round(1e6 / float(first["sample_time_us"]) / int(first["number_of_samples"]), 1)
     heard = (asked.strength * asked.sigma(scan)[coils] * phases)[:, None]
 
     def remake(samples: NDArray[np.complex64], numbers: NDArray[np.intp]) -> NDArray[np.complex64]:

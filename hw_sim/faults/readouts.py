@@ -79,7 +79,8 @@ def saturate(asked: Asked, scan: Played, truth: Truth) -> Node:
 def spike(asked: Asked, scan: Played, truth: Truth) -> Node:
     """Let a spark hit one sample of one line: so many standard deviations of a coil's noise are added to its signal.
 
-    A spark knows nothing of the signal, so its phase is random.
+    A spark knows nothing of the signal, so its phase is random. How far the sample then stands `above` the strongest of
+    its neighbours, in the same unit, stands in the truth.
     """
     count = int(scan.headers["number_of_samples"][-1])
     sample = int(asked.keys["sample"]) if asked.keys["sample"] != -1 else count // 3
@@ -89,10 +90,16 @@ def spike(asked: Asked, scan: Played, truth: Truth) -> Node:
     truth.coils = tuple(coils)
     truth.keys["sample"] = sample
     phases = np.exp(2j * np.pi * asked.chance().random(len(coils)))
-    spark = asked.strength * asked.sigma(scan)[coils] * phases
+    sigma = asked.sigma(scan)[coils]
+    spark = asked.strength * sigma * phases
 
     def remake(samples: NDArray[np.complex64], _: NDArray[np.intp]) -> NDArray[np.complex64]:
         samples[:, coils, sample] += spark
+        around = np.abs(samples[:, coils, max(sample - 2, 0) : sample + 3])
+        size = np.abs(samples[:, coils, sample])
+        around[:, :, min(sample, 2)] = 0
+        above = (size - around.max(axis=2)) / sigma
+        truth.keys["above"] = round(float(above.max()), 2)
         return samples
 
     return spoils(asked.here(scan), scan, truth, remade(scan.frontend, remake))
