@@ -22,6 +22,7 @@ app = typer.Typer(
     [bold]scanside-sim replay raw.h5 --pace 5[/]         recorded raw data, one readout every 5 ms\n
     [bold]scanside-sim console tcp://127.0.0.1:9003[/]   watch flags and images on the bus\n
     [bold]scanside-sim faults[/]                         what can be made to go wrong\n
+    [bold]scanside-sim campaign[/]                       what the checks find of it, scan after scan\n
     [bold]scanside-sim geometry-check[/]                 does everything lie where its header says?
     """,
 )
@@ -113,6 +114,27 @@ def console(
     from hw_sim.commands import console_command
 
     _run(lambda: console_command(bus, seconds))
+
+
+@app.command()
+def campaign(  # noqa: PLR0913, PLR0917 - a command line has many options
+    scans: Annotated[int, typer.Option(min=1, help="How many short scans.")] = 100,
+    seed: Annotated[int, typer.Option(help="Another number, other scans.")] = 1,
+    clean: Annotated[float, typer.Option(min=0, max=1, help="Share of scans in which nothing goes wrong.")] = 0.5,
+    fault: Annotated[list[str] | None, typer.Option(help="Only these faults, by name; may be repeated.")] = None,
+    patient: Annotated[list[str] | None, typer.Option(help="mni, phantom, or NIfTI files; may be repeated.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for campaign.md, campaign.png and CSV files.")] = Path(
+        "out/campaign"
+    ),
+) -> None:
+    """Play short scans with random faults to a plugin of their own; count what its checks find and flag for nothing.
+
+    Example: scanside-sim campaign --scans 1000
+    """
+    from hw_sim.campaign_command import CampaignWanted, campaign_command
+
+    who = tuple(patient or ("mni", "phantom"))
+    _run(lambda: campaign_command(CampaignWanted(scans, seed, clean, tuple(fault or ()), who, out)))
 
 
 @app.command()
