@@ -117,7 +117,7 @@ def console(
 
 
 @app.command()
-def campaign(  # noqa: PLR0913, PLR0917 - a command line has many options
+def campaign(
     scans: Annotated[int, typer.Option(min=1, help="How many short scans.")] = 100,
     seed: Annotated[int, typer.Option(help="Another number, other scans.")] = 1,
     clean: Annotated[float, typer.Option(min=0, max=1, help="Share of scans in which nothing goes wrong.")] = 0.5,
