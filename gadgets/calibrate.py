@@ -27,7 +27,7 @@ def calibrate(
     context: Context,
     maps: MapMethod = "walsh",
     refresh: Literal["scan", "frame"] = "scan",
-    regularisation: Regularisation = 0.002,
+    regularisation: Regularisation = 0.01,
     *,
     grappa: bool = False,
 ) -> Node:

@@ -42,7 +42,7 @@ def learn(
     first_line: int,
     expected: Mask,
     method: MapMethod = "walsh",
-    regularisation: float = 0.002,
+    regularisation: float = 0.01,
 ) -> Calibration:
     """Maps, and weights or columns, from consecutive calibration lines (coil, line, x) in hybrid space.
 
