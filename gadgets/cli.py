@@ -31,6 +31,7 @@ app = typer.Typer(
     scanside-sim exam head             let a simulated scanner connect to it
     scanside check my_folder/knee.toml is this scan protocol right, and what will it do?
     scanside info --watch              what is the running server doing?
+    scanside plan --landmarks FILE     where should the next slices lie?
     scanside qc history --history FILE how were the scans until now?
     """,
 )
@@ -199,6 +200,46 @@ def info(
         typer.echo(f"engines   {', '.join(['linear', *engines])}")
         typer.echo(f"protocols {', '.join(names(tuple(protocols or ())))}")
         typer.echo(f"server    {look.health(host, port)}")
+
+
+@app.command()
+def plan(
+    landmarks: Annotated[Path, typer.Option(metavar="FILE", help="TOML with landmarks of a scout, LPS mm.")],
+    anatomy: Annotated[str, typer.Option(help="Name or TOML file; absent: the one that the landmarks name.")] = "",
+    name: Annotated[
+        list[str] | None, typer.Option("--plan", metavar="NAME", help="What to prescribe, may be repeated; none: all.")
+    ] = None,
+    console: Annotated[str, typer.Option(metavar="ADDRESS", help="Ask this console to measure there.")] = "",
+    bus_keys: Keys = None,
+    json_lines: Annotated[  # noqa: FBT002 - an option, always by name
+        bool, typer.Option("--json", help="One JSON object a prescription in place of the table.")
+    ] = False,
+) -> None:
+    """Tell where the next slices should lie, from landmarks of a scout; a missing landmark is never guessed.
+
+    Exits 1 where a plan that was named is refused, or the console did not do as it was told.
+
+    \b
+    scanside-sim landmarks --out head.toml       (those of the simulated head)
+    scanside plan --landmarks head.toml
+    scanside plan --landmarks head.toml --plan brain_axial --console tcp://127.0.0.1:9004
+    """  # noqa: D301 - click reads \b
+    with _told():
+        from gadgets.plan import plan as prescribe
+        from gadgets.plan import submit, table
+
+        made = prescribe(landmarks, anatomy, name or ())
+        if json_lines:
+            typer.echo("\n".join(one.model_dump_json() for one in made))
+        else:
+            table(made)
+        if console and len(made) != 1:
+            _fail(f"--console takes one prescription, {len(made)} were made; name it with --plan")
+        wrong = submit(made[0], console, bus_keys) if console else []
+    for line in wrong:
+        typer.echo(f"scanside: {line}", err=True)
+    if wrong or (name and any(one.status == "REFUSED" for one in made)):
+        raise typer.Exit(1)
 
 
 @app.command()

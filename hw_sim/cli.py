@@ -2,12 +2,16 @@
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from hw_sim.errors import LinkError, SimulationError
+
+if TYPE_CHECKING:
+    from hw_sim.prescribed import Lying
 
 __all__ = ["app"]
 
@@ -32,6 +36,10 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, help="The same on th
 Out = Annotated[Path, typer.Option(help="Folder for images, flags, timeline and page.")]
 Bus = Annotated[str | None, typer.Option(help="Bus address of that plugin, to collect its flags.")]
 Coils = Annotated[int, typer.Option(min=4, max=64, help="Receive loops around the head.")]
+
+Position = Annotated[str, typer.Option(help="How the patient lies: HFS, HFP, HFDR, HFDL, FFS, FFP, FFDR, FFDL.")]
+Turn = Annotated[tuple[float, float, float], typer.Option(help="Turn of the patient, rotation vector in degrees, LPS.")]
+Shift = Annotated[tuple[float, float, float], typer.Option(help="Shift of the patient, mm, LPS.")]
 
 FAULT: Final = "What goes wrong, NAME@PLACE:STRENGTH,key=value; may be repeated; see `scanside-sim faults`."
 
@@ -74,15 +82,60 @@ def scan(  # noqa: PLR0913, PLR0917 - a command line has many options
     virtual_time: Annotated[bool, typer.Option(help="Do not wait for the sequence's own times.")] = False,  # noqa: FBT002
     fault: Annotated[list[str] | None, typer.Option(help=FAULT)] = None,
     at: Annotated[int | None, typer.Option(min=0, help="Place of faults that name none: number of a readout.")] = None,
+    position: Position = "HFS",
+    turn: Turn = (0.0, 0.0, 0.0),
+    shift: Shift = (0.0, 0.0, 0.0),
+    desk: Annotated[
+        str | None,
+        typer.Option(help="Wait at this address for a prescription (`scanside plan --console`): tcp://127.0.0.1:9004."),
+    ] = None,
+    decide: Annotated[
+        str, typer.Option(help="What is done with it: accept, override (5 mm off) or refuse.")
+    ] = "accept",
+    patience: Annotated[float, typer.Option(min=0, help="Seconds to wait, then the default planes are taken.")] = 60.0,
 ) -> None:
     """Play one scan protocol to a plugin.
 
     Example: scanside-sim scan brain_gre_r4 --patient mni --fault motion@50%:3mm --fault spike@120:10,coil=3
+    Example: scanside-sim scan brain_gre_r4 --patient mni --turn 8 -5 12 --desk tcp://127.0.0.1:9004
     """
     from hw_sim.commands import Wanted, scan_command
+    from hw_sim.prescribed import AtDesk, decision_of
 
-    wanted = Wanted(_here(port) or connect, bus, out, patient, coils, virtual_time, tuple(fault or ()), at)
-    _run(lambda: scan_command(protocol, wanted))
+    def command() -> int:
+        waiting = None if desk is None else AtDesk(desk, decision_of(decide), patience)
+        wanted = Wanted(_here(port) or connect, bus, out, patient, coils, virtual_time, tuple(fault or ()), at)
+        return scan_command(protocol, replace(wanted, lying=_lying(position, turn, shift), desk=waiting))
+
+    _run(command)
+
+
+@app.command()
+def landmarks(
+    out: Annotated[Path, typer.Option(help="TOML file for `scanside plan --landmarks`.")] = Path("out/landmarks.toml"),
+    position: Position = "HFS",
+    turn: Turn = (0.0, 0.0, 0.0),
+    shift: Shift = (0.0, 0.0, 0.0),
+    without: Annotated[list[str] | None, typer.Option(help="Leave a landmark out; may be repeated.")] = None,
+) -> None:
+    """Write where landmarks of the simulated head (`--patient mni`) lie, as a perfect reader of a scout would.
+
+    Example: scanside-sim landmarks --turn 8 -5 12 --shift 10 0 -5 --out head.toml
+    """
+    from hw_sim.commands import landmarks_command
+
+    _run(lambda: landmarks_command(out, _lying(position, turn, shift), tuple(without or ())))
+
+
+def _lying(position: str, turn: tuple[float, float, float], shift: tuple[float, float, float]) -> "Lying":
+    from hw_sim.devices import Pose
+    from hw_sim.prescribed import Lying
+    from protocols.geometry import DEVICE_FROM_PATIENT
+    from protocols.problems import nearest
+
+    if position not in DEVICE_FROM_PATIENT:
+        raise SimulationError(f"--position {position}: no such position. {nearest(position, DEVICE_FROM_PATIENT)}")
+    return Lying(position, Pose(shift, turn))
 
 
 @app.command()

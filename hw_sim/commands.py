@@ -17,17 +17,31 @@ from hw_sim.console import keep
 from hw_sim.errors import SimulationError
 from hw_sim.exam import Sending, load_exam, patient_of, run_exam, run_scan, sequence_of
 from hw_sim.faults import FAULTS, Fault, ask, stage
+from hw_sim.head import mni_head
+from hw_sim.landmarks import head_landmarks
 from hw_sim.link import Session, play
 from hw_sim.paperwork import Order
 from hw_sim.plugin import Address, started
+from hw_sim.prescribed import SUPINE, AtDesk, Lying, Preceded, at_desk
 from hw_sim.replay import read_recording
 from hw_sim.report import Shown, page
 from hw_sim.scanner import Scanner
 from protocols.bus import Subscriber
 from protocols.events import Flag, ImageReady
 from protocols.header import parse_header
+from protocols.landmarks import write_landmarks
+from protocols.messages import Feedback
+from protocols.problems import nearest
 
-__all__ = ["Wanted", "console_command", "exam_command", "faults_command", "replay_command", "scan_command"]
+__all__ = [
+    "Wanted",
+    "console_command",
+    "exam_command",
+    "faults_command",
+    "landmarks_command",
+    "replay_command",
+    "scan_command",
+]
 
 SCREEN = Console(width=None if sys.stdout.isatty() else 110)
 
@@ -44,6 +58,8 @@ class Wanted:
     virtual_time: bool = False
     faults: tuple[str, ...] = ()
     at: int | None = None
+    lying: Lying = SUPINE
+    desk: AtDesk | None = None
 
 
 class _Bars(ExitStack):
@@ -119,10 +135,14 @@ def scan_command(name: str, wanted: Wanted) -> int:
     protocol, simulate = sequence_of(name)
     faults = [ask(text, wanted.at) for text in wanted.faults]
     sending = Sending(_address(wanted.connect, wanted.bus), wanted.virtual_time)
+    words: tuple[Feedback, ...] = ()
+    if wanted.desk is not None:
+        simulate, words = at_desk(simulate, wanted.lying, wanted.desk, lambda line: SCREEN.print(line, markup=False))
     with threadpool_limits(1), _Bars() as bars:
-        scanner = Scanner(patient_of(wanted.patient), head_array(wanted.coils))
-        staged = stage(scanner, simulate, Order(protocol.name), faults)
-        result = run_scan(staged, protocol.name, sending, bars.watch)
+        scanner = Scanner(patient_of(wanted.patient), head_array(wanted.coils), wanted.lying.motion)
+        order = Order(protocol.name, patient_position=wanted.lying.position)
+        staged = stage(scanner, simulate, order, faults)
+        result = run_scan(Preceded(staged.played, staged.steps, words), protocol.name, sending, bars.watch)
     for truth in staged.truths:
         SCREEN.print(f"truth: {truth}", markup=False)
     return _finish(Shown(protocol.name, protocol.title, result, simulate, staged.truths), wanted)
@@ -163,6 +183,19 @@ def console_command(bus: str, seconds: float | None) -> int:
                 SCREEN.print(f"image   {where}, {event.latency_ms:.1f} ms, {event.engine}", markup=False)
             elif event is not None:
                 SCREEN.print(f"{event.topic:8}{event.model_dump_json(exclude={'version', 'topic'})}", markup=False)
+    return 0
+
+
+def landmarks_command(out: Path, lying: Lying, missing: tuple[str, ...]) -> int:
+    """Write the true landmarks of the simulated head; returns the exit code."""
+    found = head_landmarks(mni_head(), lying.position, lying.pose)
+    for name in missing:
+        if name not in found.landmarks:
+            raise SimulationError(f"--without {name}: no such landmark. {nearest(name, found.landmarks)}")
+    kept = {name: place for name, place in found.landmarks.items() if name not in missing}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(write_landmarks(found.model_copy(update={"landmarks": kept})), encoding="utf-8")
+    SCREEN.print(f"{len(kept)} landmarks: {out}")
     return 0
 
 

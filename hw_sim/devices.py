@@ -50,6 +50,10 @@ class Pose:
             return points_mm
         return (points_mm - np.array(self.shift_mm)) @ self._turn().as_matrix()
 
+    def from_patient(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Take points (..., 3) from the frame of the patient at rest to that of the table."""
+        return points_mm @ self._turn().as_matrix().T + np.array(self.shift_mm)
+
     def then(self, by: "Pose") -> "Pose":
         """Where the patient is after another movement from here."""
         if self == AT_REST:

@@ -1,5 +1,6 @@
 """A head as a volume of tissue fractions in LPS mm: the MNI template, or any NIfTI file."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -29,6 +30,19 @@ class Volume:
     tissues: tuple[Tissue, ...]
     affine: NDArray[np.float64]  # (4, 4), voxel to LPS mm
     radius_mm: float
+    origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of the file's own coordinates, LPS mm
+
+    def surface_mm(self, names: Container[str], count: int = 400) -> NDArray[np.float64]:
+        """Points (n, 3), LPS mm, of tissues of these names; each is the farthest out in one of `count` directions."""
+        chosen = [tissue.name in names for tissue in self.tissues]
+        inside = self.fractions[chosen].max(axis=0) >= 128
+        edge = inside & ~ndimage.binary_erosion(inside)
+        points = np.argwhere(edge) @ self.affine[:3, :3].T + self.affine[:3, 3]
+        z = 1 - (2 * np.arange(count) + 1) / count
+        around = np.pi * (3 - 5**0.5) * np.arange(count)
+        flat = np.sqrt(1 - z**2)
+        outwards = np.column_stack((flat * np.cos(around), flat * np.sin(around), z)).astype(np.float32)
+        return points[np.unique((outwards @ points.astype(np.float32).T).argmax(axis=1))]
 
     def image(self, points_mm: NDArray[np.float64], weight: Contrast) -> NDArray[np.float32]:
         """Signal at points (..., 3), LPS mm, by trilinear interpolation; zero outside."""
@@ -55,7 +69,8 @@ def _volume(fractions: dict[str, NDArray[np.uint8]], ras: NDArray[np.float64]) -
     corners = np.array([filled.min(axis=0), filled.max(axis=0)])
     affine[:3, 3] = -(affine[:3, :3] @ corners.mean(axis=0))
     radius_mm = float(np.abs(affine[:3, :3] @ (corners[1] - corners[0])).max() / 2) + 5.0
-    return Volume(stack, tuple(TISSUES[name] for name in fractions), affine, radius_mm)
+    x, y, z = (float(mm) for mm in affine[:3, 3] - np.diag([-1.0, -1.0, 1.0]) @ ras[:3, 3])
+    return Volume(stack, tuple(TISSUES[name] for name in fractions), affine, radius_mm, (x, y, z))
 
 
 def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protocols.simulate import Oblique, Simulate
+from protocols.simulate import Directions, Oblique, Simulate
 
 __all__ = ["STANDARD", "Plane", "planes", "points"]
 
@@ -63,8 +63,14 @@ def planes(simulate: Simulate) -> tuple[Plane, ...]:
     """All slices of a scan in the order of their slice counter."""
     if simulate.three_plane:
         return tuple(plane for middle in STANDARD.values() for plane in _stack(simulate, middle))
-    wanted = simulate.orientation
-    return _stack(simulate, _oblique(wanted) if isinstance(wanted, Oblique) else STANDARD[wanted])
+    return _stack(simulate, _middle(simulate.orientation))
+
+
+def _middle(wanted: str | Oblique | Directions) -> Plane:
+    """The plane through the isocentre, by name, by its normal, or by all its directions."""
+    if isinstance(wanted, Directions):
+        return Plane((0, 0, 0), wanted.read, wanted.phase, wanted.slice)
+    return _oblique(wanted) if isinstance(wanted, Oblique) else STANDARD[wanted]
 
 
 def points(

@@ -2,9 +2,13 @@
 
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Oblique", "Simulate"]
+from protocols.errors import PeerError
+from protocols.geometry import Handedness, handedness
+
+__all__ = ["Directions", "Oblique", "Simulate"]
 
 Vector = tuple[float, float, float]
 Positive = Annotated[float, Field(gt=0)]
@@ -30,6 +34,24 @@ class Oblique(_Table):
         return self
 
 
+class Directions(_Table):
+    """A plane as a prescription names it: right-handed unit vectors in LPS."""
+
+    read: Vector
+    phase: Vector
+    slice: Vector
+
+    @model_validator(mode="after")
+    def _is_right_handed(self) -> "Directions":
+        try:
+            hand = handedness(np.array(self.read), np.array(self.phase), np.array(self.slice))
+        except PeerError as error:
+            raise ValueError(str(error)) from None
+        if hand is not Handedness.RIGHT:
+            raise ValueError(f"read, phase and slice are {hand.value}, wanted right-handed directions")
+        return self
+
+
 class Simulate(_Table):
     """One Cartesian 2-D scan as the simulated scanner plays it; lengths in mm, times in ms."""
 
@@ -40,7 +62,8 @@ class Simulate(_Table):
     thickness_mm: Positive = 5.0
     gap_mm: Annotated[float, Field(ge=0, description="between neighbouring slices")] = 0.0
     orientation: Annotated[
-        Literal["axial", "sagittal", "coronal"] | Oblique, Field(description="plane, or {normal, rotation_deg}")
+        Literal["axial", "sagittal", "coronal"] | Oblique | Directions,
+        Field(description="plane, or {normal, rotation_deg}, or {read, phase, slice}"),
     ] = "axial"
     centre_mm: Annotated[Vector, Field(description="middle of the stack, LPS from the isocentre")] = (0.0, 0.0, 0.0)
     three_plane: Annotated[bool, Field(description="scout: the stack once axial, sagittal and coronal")] = False

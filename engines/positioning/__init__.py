@@ -1,0 +1,1 @@
+"""From landmarks to where slices should lie."""

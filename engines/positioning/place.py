@@ -1,0 +1,90 @@
+"""A plan and landmarks to a stack of slices: directions, coverage, a field of view in which nothing wraps."""
+
+from collections.abc import Iterable, Mapping
+from math import ceil
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.positioning.axes import Points, axis, unit
+from protocols.anatomy import Anatomy
+from protocols.stack import Stack
+
+__all__ = ["ROUND_MM", "place", "spread"]
+
+Surfaces: TypeAlias = Mapping[str, NDArray[np.float64]]  # name -> (n, 3) LPS mm
+ROUND_MM = 1.0  # fields of view are rounded up to this
+ENOUGH = 1e-6  # of a slice: what rounding alone adds
+
+
+def place(anatomy: Anatomy, plan: str, points: Points, surfaces: Surfaces) -> Stack:
+    """The stack of a plan; raises axes.Implausible where landmarks span no directions.
+
+    Slices reach `margin_mm` beyond what is to be covered, symmetrically about `through` where the plan has it, and the
+    field of view reaches `air_mm` beyond the surface on every side. A field of view is as wide as twice the farthest
+    point of the surface from the stack's middle, as what lies beyond half of it folds in.
+    """
+    wanted = anatomy.plans[plan]
+    slice_dir = axis(wanted.slice, anatomy, points)
+    along_read = axis(wanted.read, anatomy, points)
+    read_dir = unit(along_read - slice_dir * (slice_dir @ along_read), f"plan '{plan}', read")
+    axes = np.array((read_dir, np.cross(slice_dir, read_dir), slice_dir))
+    covered = [surfaces[name] if name in surfaces else points[name][None] for name in wanted.cover]
+    low, high = _ends(np.concatenate(covered) @ slice_dir)
+    low, high = low - wanted.margin_mm, high + wanted.margin_mm
+    step_mm = wanted.thickness_mm + wanted.gap_mm
+    if wanted.through:
+        middle = float(np.mean([points[name] @ slice_dir for name in wanted.through]))
+        half = max(high - middle, middle - low) - wanted.thickness_mm / 2
+        slices = 2 * max(0, ceil(half / step_mm - ENOUGH)) + 1
+    else:
+        middle = (low + high) / 2
+        slices = max(1, ceil((high - low + wanted.gap_mm) / step_mm - ENOUGH))
+    ends = [_ends(surfaces[wanted.contain] @ direction) for direction in axes[:2]]
+    fov_mm = [ceil((end - begin + 2 * wanted.air_mm) / ROUND_MM - ENOUGH) * ROUND_MM for begin, end in ends]
+    centre = axes.T @ np.array((*((begin + end) / 2 for begin, end in ends), middle))
+    return Stack(
+        centre_mm=_vector(centre),
+        read_dir=_vector(axes[0]),
+        phase_dir=_vector(axes[1]),
+        slice_dir=_vector(axes[2]),
+        field_of_view_mm=(fov_mm[0], fov_mm[1]),
+        thickness_mm=wanted.thickness_mm,
+        gap_mm=wanted.gap_mm,
+        slices=slices,
+    )
+
+
+def spread(
+    anatomy: Anatomy, plan: str, points: Points, surfaces: Surfaces, region90_mm: Mapping[str, float]
+) -> tuple[float, float] | None:
+    """Half-widths of the stack's 90 % region, mm and degrees; None where that of a landmark is not known.
+
+    To first order: each landmark is moved by its own half-width along x, y and z, and what the stack does is summed in
+    squares; landmarks err independently, surfaces not at all.
+    """
+    names = anatomy.made_of(plan)
+    if not all(name in region90_mm for name in names):
+        return None
+    best = place(anatomy, plan, points, surfaces)
+    total = np.zeros(2)
+    for name in names:
+        moved = []
+        for step_mm in region90_mm[name] * np.eye(3):
+            other = place(anatomy, plan, {**points, name: points[name] + step_mm}, surfaces)
+            away_mm = np.linalg.norm(np.subtract(other.centre_mm, best.centre_mm))
+            turn = best.axes().T @ other.axes()
+            moved.append((away_mm, np.rad2deg(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1)))))
+        total += np.max(moved, axis=0) ** 2
+    return float(np.sqrt(total[0])), float(np.sqrt(total[1]))
+
+
+def _ends(values: Iterable[float]) -> tuple[float, float]:
+    array = np.asarray(values)
+    return float(array.min()), float(array.max())
+
+
+def _vector(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
