@@ -24,6 +24,7 @@ from gadgets.inspect_raw import inspect
 from gadgets.navigator import navigator
 from gadgets.network import network
 from gadgets.oversampling import oversampling
+from gadgets.placed import placed
 from gadgets.quality import quality
 from gadgets.raw_coils import coils
 from gadgets.raw_drift import drift
@@ -79,6 +80,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "reconstruct": Place(reconstruct, 1),
         "network": Place(network, 1),
         "finish": Place(finish, 1),
+        "placed": Place(placed, 1),
         "mark": Place(mark, 1),
         "advice": Place(advice, 1),
         "quality": Place(quality, 2),

@@ -1,0 +1,162 @@
+"""placed: whether slices lie where they were prescribed, from what the console says it set and from the images."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gadgets.context import Context
+from protocols.errors import PeerError
+from protocols.events import Flag, Prescription, Severity
+from protocols.geometry import Grid, Handedness, grid_of, handedness
+from protocols.messages import Feedback, Image, Message, Meta, Record
+from protocols.prescription import NAME, Answer, decode, differences
+from protocols.stack import Apart, Stack, apart, centres_mm, wrong_with
+from protocols.stream import Node
+
+__all__ = ["placed"]
+
+REPEAT = "prescribe anew from a new scout, or go on with the slices as they are"
+
+
+def placed(context: Context, mm: float = 1.0, deg: float = 1.0) -> Node:
+    """Compare every image with the prescription that the console names at the scan's beginning, if it names one.
+
+    A console says what was asked of it and what it has set, as MRD 1028 `ScansidePrescription`. Flagged are: other
+    values set, a refusal, another patient position, a prescription that is stale by time or by a move of the table, an
+    image that lies `mm` or `deg` off what was set, unreadable words. Images bear `Scanside.Prescription…` meta.
+    """
+
+    def node(messages: Iterator[Message]) -> Iterator[Message]:
+        desk = _Desk(context, mm, deg)
+        for message in messages:
+            if isinstance(message, Feedback) and message.name == NAME:
+                yield from desk.hear(message)
+            elif isinstance(message, Image):
+                yield from desk.judge(message)
+                yield replace(message, meta={**message.meta, **desk.meta()}) if desk.answer else message
+            else:
+                yield message
+        yield from desk.close()
+
+    return node
+
+
+@dataclass(slots=True, eq=False)
+class _Desk:
+    """What the console has said, and the worst image so far."""
+
+    context: Context
+    mm: float
+    deg: float
+    asked: Prescription | None = None
+    answer: Answer | None = None
+    worst: Apart | None = None
+    images: int = 0
+    told: bool = False
+    judged: bool = False
+
+    def hear(self, word: Feedback) -> Iterator[Flag]:
+        """Keep a prescription or an answer; say so where it cannot be read, or where a second answer is another one."""
+        try:
+            said = decode(word.data)
+        except PeerError as error:
+            text = f"the console's words on its prescription cannot be read: {error}"
+            yield self._flag(Severity.UNKNOWN, text)
+            return
+        if isinstance(said, Prescription):
+            self.asked = said
+            return
+        if self.answer is not None and _values(self.answer) != _values(said):
+            text = f"the console answered twice, {self.answer.decision}, then {said.decision}; the last answer counts"
+            yield self._flag(Severity.WARN, text)
+        self.answer = said
+        self.judged = False
+
+    def judge(self, image: Image) -> Iterator[Flag]:
+        """Say once what the console did otherwise, and the first image that lies elsewhere than was set."""
+        if not self.judged and self.answer is not None:
+            self.judged = True
+            for text in self._otherwise(self.answer, image.header):
+                yield self._flag(Severity.WARN, text)
+        if self.answer is None or self.answer.stack is None or wrong_with(self.answer.stack):
+            return
+        off = _off(image.header, self.answer.stack)
+        if off is None:
+            return
+        self.images += 1
+        if self.worst is None or off.centre_mm > self.worst.centre_mm or off.turn_deg > self.worst.turn_deg:
+            self.worst = off
+        if off.beyond(self.mm, self.deg) and not self.told:
+            self.told = True
+            number = int(image.header["slice"])
+            text = f"slice {number} lies {off} off the nearest slice that the console said it had set"
+            yield self._flag(Severity.WARN, text, score=round(off.centre_mm, 3), evidence={"slice": number})
+
+    def close(self) -> Iterator[Flag]:
+        """Say that everything lies where it was set, where that is so."""
+        if self.worst is not None and not self.told:
+            text = f"{self.images} images lie where the console said it had set them, {self.worst} off at worst"
+            yield self._flag(Severity.PASS, text, score=round(self.worst.centre_mm, 3))
+        elif self.asked is not None and self.answer is None:
+            yield self._flag(Severity.UNKNOWN, "the console names a prescription and not what it set")
+
+    def meta(self) -> Meta:
+        """What an image says of its prescription, once the console has answered."""
+        if self.answer is None:
+            return {}
+        asked = self.asked
+        known = (
+            {} if asked is None else {"Status": asked.status, "Plan": asked.plan, "Scout": asked.scout_measurement_id}
+        )
+        said = {"": self.answer.id, "Decision": self.answer.decision, **known}
+        return {f"Scanside.Prescription{name}": value for name, value in said.items() if value}
+
+    def _otherwise(self, answer: Answer, header: Record) -> Iterator[str]:
+        asked, position = self.asked, self.context.scan.patient_position
+        if asked is None:
+            yield f"the console answers prescription {answer.id}, which it does not name"
+            return
+        yield from differences(asked, answer, self.mm, self.deg)
+        if position not in ("", asked.patient_position):
+            yield f"the patient lies {position} in this scan, the scout was {asked.patient_position}"
+        if asked.expires_s is not None and time.time() > asked.expires_s:
+            yield f"prescription {asked.id} is stale since {time.time() - asked.expires_s:.0f} s"
+        moved_mm = float(np.linalg.norm(np.subtract(header["patient_table_position"], asked.table_position_mm)))
+        if not moved_mm <= self.mm:
+            yield f"prescription {asked.id} is stale: the table has moved by {moved_mm:.1f} mm since the scout"
+
+    def _flag(self, severity: Severity, text: str, **more: object) -> Flag:
+        advice = {"advice": REPEAT} if severity.broken else {}
+        unit = {"unit": "mm"} if "score" in more else {}
+        return self.context.flag("prescription", severity, text, **{**advice, **unit, **more})
+
+
+def _values(answer: Answer) -> dict[str, object]:
+    return answer.model_dump(exclude={"time_s"})
+
+
+def _off(header: Record, stack: Stack) -> Apart | None:
+    """How far an image is off the nearest slice of a stack: place, directions, field of view; None: it has no place."""
+    if handedness(header["read_dir"], header["phase_dir"], header["slice_dir"]) is not Handedness.RIGHT:
+        return None
+    grid = grid_of(header)
+    places = centres_mm(stack)
+    nearest = places[np.linalg.norm(places - np.array(grid.position_mm), axis=1).argmin()]
+    one = stack.model_copy(update={"centre_mm": tuple(nearest.tolist()), "slices": 1})
+    return apart(one, _of(grid, stack))
+
+
+def _of(grid: Grid, like: Stack) -> Stack:
+    """An image as a stack of one slice; its gap is not known."""
+    return Stack(
+        centre_mm=grid.position_mm,
+        read_dir=grid.read_dir,
+        phase_dir=grid.phase_dir,
+        slice_dir=grid.slice_dir,
+        field_of_view_mm=(grid.fov_mm[0], grid.fov_mm[1]),
+        thickness_mm=grid.fov_mm[2],
+        gap_mm=like.gap_mm,
+        slices=1,
+    )
