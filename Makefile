@@ -8,6 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 exam: .stamp-sim
 	$(BIN)/scanside-sim exam head --out out/exam
+	$(BIN)/scanside-sim exam head_cough --out out/exam_cough
 
 test: .stamp-dev
 	$(BIN)/python -m pytest

@@ -60,6 +60,7 @@ def exam(
     bus: Bus = None,
     out: Out = Path("out/exam"),
     virtual_time: Annotated[bool, typer.Option(help="Do not wait for the sequence's own times.")] = False,  # noqa: FBT002
+    obey: Annotated[bool, typer.Option(help="Stop, and acquire again, as the plugin advises.")] = False,  # noqa: FBT002
 ) -> None:
     """Run a whole exam in real time and show what came of it in OUT/index.html.
 
@@ -67,7 +68,7 @@ def exam(
     """
     from hw_sim.commands import exam_command
 
-    _run(lambda: exam_command(name, connect, bus, out, virtual_time=virtual_time))
+    _run(lambda: exam_command(name, connect, bus, out, virtual_time=virtual_time, obey=obey))
 
 
 @app.command()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from hw_sim.clock import Jitter
-from protocols.events import Event, Flag
+from protocols.events import Advice, Event, Flag
 from protocols.messages import Image
 from protocols.mrd import FRAME_COUNTERS
 
@@ -55,9 +55,30 @@ class Result:
     errors: list[str] = field(default_factory=list)
     flags: list[Flag] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    advice: list[Advice] = field(default_factory=list)
+    stopped: bool = False  # before its end, on advice
     jitter: Jitter = field(default_factory=lambda: Jitter(0.0, 0.0))
     closed: bool = False  # the plugin said CLOSE
     seconds: float = 0.0
+
+    @property
+    def stops(self) -> bool:
+        """Whether it was advised to acquire nothing more."""
+        return any(advice.action != "reacquire" for advice in self.advice)
+
+    @property
+    def spoilt(self) -> tuple[int, ...]:
+        """Slices that the last advice wants again; all that were sent whole where the scan was to be aborted."""
+        if not self.advice or self.advice[-1].action == "stop":
+            return ()
+        if self.advice[-1].action == "abort":
+            return tuple(sorted({departed.key[0] for departed in self.departed}))
+        return tuple(sorted({frame.slice for frame in self.advice[-1].again}))
+
+    @property
+    def aborted(self) -> bool:
+        """Whether starting again was advised."""
+        return bool(self.advice) and self.advice[-1].action == "abort"
 
     @property
     def missing(self) -> list[Key]:

@@ -118,7 +118,7 @@ def _verdict(shown: list[Shown], result_file: Path) -> int:
     return int(code)
 
 
-def exam_command(name: str, connect: str | None, bus: str | None, out: Path, *, virtual_time: bool) -> int:
+def exam_command(name: str, connect: str | None, bus: str | None, out: Path, *, virtual_time: bool, obey: bool) -> int:
     """Run an exam; returns the exit code."""
     wanted = load_exam(name)
     out.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ def exam_command(name: str, connect: str | None, bus: str | None, out: Path, *, 
         stack.enter_context(threadpool_limits(1))
         where = _address(connect, bus) if connect else stack.enter_context(started(out / "plugin.log"))
         with _Bars() as bars:
-            shown = run_exam(wanted, Sending(where, virtual_time), out, bars.watch)
+            shown = run_exam(wanted, Sending(where, virtual_time, obey), out, bars.watch)
     return _verdict(shown, out / "index.html")
 
 

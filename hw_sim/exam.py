@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -14,7 +14,7 @@ from hw_sim.coils import head_array
 from hw_sim.collect import Result
 from hw_sim.console import keep, latency_plot, write_flags
 from hw_sim.errors import SimulationError
-from hw_sim.faults import Staged, ask, stage
+from hw_sim.faults import Asked, Staged, ask, stage
 from hw_sim.head import load_nifti, mni_head
 from hw_sim.link import Session, play
 from hw_sim.pacing import ahead, at_once, every
@@ -74,6 +74,7 @@ class Exam(_Table):
     patient: Body = Body()
     array: Loops = Loops()
     scans: Annotated[tuple[Step, ...], Field(min_length=1)]
+    obey: Annotated[bool, Field(description="the console stops and acquires again as it is advised")] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Sending:
 
     address: Address
     virtual_time: bool = False
+    obey: bool = False
 
 
 def exam_names() -> tuple[str, ...]:
@@ -139,25 +141,50 @@ def run_scan(staged: Staged, config: str, sending: Sending, watch: Watch) -> Res
     timed = at_once(stream) if sending.virtual_time else every(stream, played.tr_ms)
     clock: Clock = VirtualClock() if sending.virtual_time else WallClock()
     where = sending.address
-    session = Session(where.host, where.port, config, where.bus)
+    session = Session(where.host, where.port, config, where.bus, obeys=sending.obey)
     return play(session, write_header(played.scan), _watched(timed, name, count, watch), clock, staged.cut)
 
 
 def run_exam(exam: Exam, sending: Sending, out: Path, watch: Watch) -> list[Shown]:
-    """Play all scans of an exam one after another; leaves images, flags, plots and the page in `out`."""
+    """Play all scans of an exam one after another; leaves images, flags, plots and the page in `out`.
+
+    A console that obeys acquires again what it is advised to, once, behind the scan: slices, or all of an aborted one.
+    """
     faults = [tuple(map(ask, step.faults)) for step in exam.scans]
     watch("patient", 0, 1)
     scanner = Scanner(patient_of(exam.patient.body), head_array(exam.array.coils))
     watch("patient", 1, 1)
-    shown = []
-    for number, (step, wrong) in enumerate(zip(exam.scans, faults, strict=True), 1):
-        protocol, simulate = sequence_of(step.protocol)
-        staged = stage(scanner, simulate, Order(protocol.name, number, exam.patient.position), wrong)
-        result = run_scan(staged, protocol.name, sending, watch)
-        keep(result, out / f"{number}_{protocol.name}", staged.truths)
-        shown.append(Shown(protocol.name, protocol.title, result, simulate, staged.truths))
-    write_exam(exam, shown, out)
-    return shown
+    room = _Room(exam, scanner, replace(sending, obey=sending.obey or exam.obey), out, watch)
+    for step, wrong in zip(exam.scans, faults, strict=True):
+        first = room.scan(step.protocol, wrong)
+        if room.sending.obey and (first.spoilt or first.aborted):
+            room.scan(step.protocol, (), first)
+    write_exam(exam, room.shown, out)
+    return room.shown
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Room:
+    """Where the scans of an exam are played, and what has come of them."""
+
+    exam: Exam
+    scanner: Scanner
+    sending: Sending
+    out: Path
+    watch: Watch
+    shown: list[Shown] = field(default_factory=list)
+
+    def scan(self, name: str, faults: tuple[Asked, ...], before: Result | None = None) -> Result:
+        """Play one scan, or acquire again what was spoilt `before`."""
+        protocol, simulate = sequence_of(name)
+        only = () if before is None or before.aborted else before.spoilt
+        order = Order(protocol.name, len(self.shown) + 1, self.exam.patient.position, only=only)
+        staged = stage(self.scanner, simulate, order, faults)
+        result = run_scan(staged, protocol.name, self.sending, self.watch)
+        label = protocol.name if before is None else f"{protocol.name}_again"
+        keep(result, self.out / f"{len(self.shown) + 1}_{label}", staged.truths)
+        self.shown.append(Shown(label, protocol.title, result, simulate, staged.truths, before))
+        return result
 
 
 def write_exam(exam: Exam, shown: list[Shown], out: Path) -> None:

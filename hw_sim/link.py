@@ -13,11 +13,12 @@ import numpy as np
 from hw_sim.clock import Clock, Jitter, VirtualClock
 from hw_sim.collect import Arrived, Departed, Result, key_of
 from hw_sim.errors import LinkError
+from protocols import advice
 from protocols.bus import BusError, Subscriber
 from protocols.encode import encode
 from protocols.errors import PeerError, Vanished
 from protocols.events import Flag
-from protocols.messages import Close, Config, Error, Header, Image, Message, Readouts, Text
+from protocols.messages import Close, Config, Error, Feedback, Header, Image, Message, Readouts, Text
 from protocols.mrd import AcqFlag, has_flag
 from protocols.wire import Receiver, receive
 
@@ -45,6 +46,7 @@ class Session:
     connect_s: float = 5.0
     silence_s: float = 30.0  # longest wait for the plugin to take or to give anything
     texts: tuple[str, ...] = field(default=())  # additional JSON configuration
+    obeys: bool = False  # sends nothing more when it is advised to stop or to abort
 
 
 def play(
@@ -146,6 +148,9 @@ def _send(
     late_ns: list[int] = []
     for due_ns, message in messages:
         late_ns.append(clock.wait_until(due_ns))
+        if session.obeys and result.stops:
+            result.stopped = True
+            break
         result.begun_ns = result.begun_ns or time.monotonic_ns()
         if isinstance(message, Readouts):
             _note(message, result)
@@ -216,6 +221,8 @@ class _Listener:
             self._result.texts.append(message.text)
             if isinstance(message, Error) or message.text.startswith("ERR"):
                 self._result.errors.append(message.text)
+        elif isinstance(message, Feedback) and message.name == advice.NAME:
+            self._result.advice.append(advice.decode(message.data))
         elif isinstance(message, Close):
             self._result.closed = True
 

@@ -73,7 +73,7 @@ def montage(images: Sequence[Image]) -> bytes:
         raise ValueError("montage: got no image, wanted at least one")
     chosen = [images[int(n)] for n in np.linspace(0, len(images) - 1, min(MOST, len(images)))]
     tiles = [_tile(image) for image in chosen]
-    columns = min(WIDEST, ceil(sqrt(len(tiles) * 1.5)))
+    columns = min(WIDEST, len(tiles), ceil(sqrt(len(tiles) * 1.5)))
     width = max(tile.width for tile in tiles)
     height = max(tile.height for tile in tiles) + CAPTION
     sheet = Pillow.new("L", (columns * width, ceil(len(tiles) / columns) * height))

@@ -12,6 +12,7 @@ from hw_sim.collect import Result, timeline
 from hw_sim.console import Latency, latency, latency_plot
 from hw_sim.faults import Truth
 from hw_sim.montage import montage
+from protocols.messages import Image
 from protocols.simulate import Simulate
 
 __all__ = ["Shown", "page"]
@@ -26,6 +27,14 @@ class Shown:
     result: Result
     simulate: Simulate | None = None
     truths: tuple[Truth, ...] = ()
+    before: Result | None = None  # the scan whose spoilt slices were acquired again here
+
+    @property
+    def spoilt(self) -> list[Image]:
+        """Images of the scan before of slices that were acquired again."""
+        images = [] if self.before is None else [arrived.image for arrived in self.before.images]
+        here = {int(arrived.image.header["slice"]) for arrived in self.result.images}
+        return [image for image in images if int(image.header["slice"]) in here]
 
     @property
     def latency(self) -> Latency | None:
@@ -51,6 +60,7 @@ def _scan(shown: Shown) -> dict[str, Any]:
         "shown": shown,
         "latency": shown.latency,
         "montage": _embedded(montage(images)) if images else "",
+        "before": _embedded(montage(shown.spoilt)) if shown.spoilt else "",
         "meta": dict(images[0].meta) if images else {},
         "flags": flags,
         "passed": len(shown.result.flags) - len(flags),

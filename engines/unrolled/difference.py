@@ -14,7 +14,7 @@ __all__ = ["Striking", "smooth_difference", "striking_difference"]
 
 BLOCK: Final = 16  # pixels; see smooth_difference
 CELL: Final = 3  # pixels; patches are made of cells
-PATCHES: Final = ((1, 8), (2, 12), (4, 16), (8, 32))  # cells across, and how wide the neighbourhood is that they stand out from
+PATCHES: Final = ((1, 8), (2, 12), (4, 16), (8, 32))  # cells across, and across the neighbourhood they stand out from
 FEWEST: Final = 1 / 16  # of a neighbourhood that must lie in the object
 QUIET: Final = 0.01  # of the object's mean power: no neighbourhood counts as quieter
 

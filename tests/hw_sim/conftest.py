@@ -28,6 +28,7 @@ class Peer:
         self.headers, self.samples = [], []
         self.closes = True
         self.answers = True
+        self.says = []  # when the first readouts have come
         self.left = threading.Event()
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
@@ -49,6 +50,8 @@ class Peer:
         if isinstance(message, Readouts):
             self.headers.append(message.headers.copy())
             self.samples.append(message.samples.copy())
+            while self.says:
+                sock.sendall(b"".join(encode(self.says.pop(0))))
             for n in np.flatnonzero(has_flag(message.headers["flags"], AcqFlag.LAST_IN_SLICE)):
                 if self.answers:
                     sock.sendall(b"".join(encode(picture(message.headers[n]))))

@@ -16,9 +16,10 @@ from hw_sim.errors import LinkError
 from hw_sim.link import Cut, Session, play
 from hw_sim.pacing import ahead, at_once, every, recorded
 from hw_sim.report import Shown, page
+from protocols import advice
 from protocols.errors import Vanished
-from protocols.events import Flag, Severity
-from protocols.messages import Config, Header, Readouts
+from protocols.events import Advice, Again, Flag, Severity
+from protocols.messages import Config, Feedback, Header, Readouts
 
 
 def session(peer, **more):
@@ -152,3 +153,50 @@ def test_the_page_needs_no_network(peer, prepared, simulate):
     assert "&lt;b&gt;not markup" in html
     assert "repeat" in html
     assert (Path(str(resources.files("hw_sim"))) / "report.html.j2").exists()
+
+
+def advise(action, *slices):
+    again = tuple(Again(slice=slice_) for slice_ in slices)
+    said = Advice(protocol="test", action=action, reason="for tests", again=again)
+    return Feedback(advice.NAME, advice.encode(said))
+
+
+def test_advice_is_kept_and_nobody_has_to_follow_it(peer, prepared):
+    peer.says = [advise("reacquire", 1), advise("abort")]
+    played = prepared(slices=2)
+    result = play(session(peer), "<xml/>", at_once(played.readouts()))
+    assert [said.action for said in result.advice] == ["reacquire", "abort"]
+    assert result.readouts == len(played.plan)
+    assert (result.stopped, result.stops, result.aborted) == (False, True, True)
+
+
+@pytest.mark.parametrize("action", ["stop", "abort"])
+def test_a_scanner_that_obeys_sends_nothing_more_and_takes_its_leave(peer, prepared, action):
+    peer.says = [advise(action)]
+    batch = next(iter(prepared().readouts()))
+    endless = ((0, batch) for _ in range(100_000))
+    result = play(session(peer, obeys=True), "<xml/>", endless)
+    assert result.stopped
+    assert result.closed
+    assert 0 < result.readouts < 100_000 * len(batch.headers)
+
+
+@pytest.mark.parametrize(
+    ("said", "slices"),
+    [
+        ([], ()),
+        ([("stop",)], ()),
+        ([("reacquire", 2), ("reacquire", 0, 2)], (0, 2)),
+        ([("reacquire", 2), ("abort",)], (0, 1, 2)),
+    ],
+)
+def test_the_last_advice_says_which_slices_are_spoilt(peer, prepared, said, slices):
+    peer.says = [advise(*one) for one in said]
+    result = play(session(peer), "<xml/>", at_once(prepared(slices=3).readouts()))
+    assert result.spoilt == slices
+
+
+def test_feedback_that_is_no_advice_is_an_error_of_the_plugin(peer, prepared):
+    peer.says = [Feedback("Another", b""), Feedback(advice.NAME, b"nonsense")]
+    result = play(session(peer), "<xml/>", at_once(prepared().readouts()))
+    assert "ScansideAdvice: it ends too early" in result.errors[0]

@@ -7,7 +7,7 @@ from hw_sim.paperwork import Order, first_line, headers, scan_of
 from hw_sim.planes import planes
 from hw_sim.sequencer import Kind, acquired_lines, plan
 from protocols.header import parse_header, write_header
-from protocols.mrd import AcqFlag, has_flag
+from protocols.mrd import AcqFlag, flag_mask, has_flag
 from protocols.simulate import Simulate
 
 SCANS = st.builds(
@@ -139,3 +139,20 @@ def test_geometry_of_a_readout_is_that_of_its_slice():
         mine = heads[imaging & (what["slice"] == number)]
         assert np.allclose(mine["position"], plane.centre_mm)
         assert np.allclose(mine["slice_dir"], plane.slice_dir)
+
+
+def test_navigators_come_before_every_nth_imaging_readout_and_change_nothing_else():
+    with_them, without = (plan(Simulate(slices=3, noise_readouts=4, navigator_every=n), 3) for n in (7, 0))
+    navigates = with_them["kind"] == Kind.NAVIGATOR
+    assert np.array_equal(with_them[~navigates], without)
+    assert np.flatnonzero(navigates)[:3].tolist() == [4, 12, 20]
+    assert set(with_them["line"][navigates]) == {128}
+    assert set(with_them["slice"][navigates]) == {1}
+
+
+def test_only_the_slices_that_are_wanted_are_acquired():
+    whole, part = (plan(Simulate(slices=4, calibration="separate"), 4, only) for only in ((), (3, 1)))
+    here = whole[(whole["kind"] == Kind.NOISE) | np.isin(whole["slice"], (1, 3))]
+    for name in ("kind", "slice", "line"):
+        assert np.array_equal(part[name], here[name])
+    assert part["flags"][-1] & flag_mask(AcqFlag.LAST_IN_MEASUREMENT)
