@@ -25,6 +25,7 @@ from gadgets.navigator import navigator
 from gadgets.network import network
 from gadgets.oversampling import oversampling
 from gadgets.placed import placed
+from gadgets.prescribe import prescribe
 from gadgets.quality import quality
 from gadgets.raw_coils import coils
 from gadgets.raw_drift import drift
@@ -83,6 +84,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "placed": Place(placed, 1),
         "mark": Place(mark, 1),
         "advice": Place(advice, 1),
+        "prescribe": Place(prescribe, 1),
         "quality": Place(quality, 2),
         "artefacts": Place(artefacts, 2),
     }

@@ -38,8 +38,10 @@ class _Case:
         return cls(anatomy, plan, found, points, finite)
 
 
-def prescribe(anatomy: Anatomy, plan: str, found: Landmarks, now_s: float, reach: Reach | None = None) -> Prescription:
-    """Prescribe a plan of an anatomy from landmarks of a scout.
+def prescribe(
+    anatomy: Anatomy, plan: str, found: Landmarks, now_s: float, reach: Reach | None = None, scout: str = ""
+) -> Prescription:
+    """Prescribe a plan of an anatomy from landmarks of a scout; `scout` is its measurement id, if known.
 
     REFUSED without any place: a landmark or surface is missing, the anatomy is another one, its distances are none of
     such a body, the scout is stale, or a scanner of this reach cannot measure it. REVIEW: the scout's SNR is low, it
@@ -47,7 +49,7 @@ def prescribe(anatomy: Anatomy, plan: str, found: Landmarks, now_s: float, reach
     """
     case = _Case.of(anatomy, plan, found)
     region: tuple[float, float] | None = None
-    stack, why = _stack(case, now_s, reach)
+    stack, why = _stack(case, now_s, reach, scout)
     if stack is not None:
         region = spread(anatomy, plan, case.points, case.surfaces, found.region90_mm)
         why = [*_doubts(case, region)]
@@ -68,9 +70,9 @@ def prescribe(anatomy: Anatomy, plan: str, found: Landmarks, now_s: float, reach
     )
 
 
-def _stack(case: _Case, now_s: float, reach: Reach | None) -> tuple[Stack | None, list[str]]:
+def _stack(case: _Case, now_s: float, reach: Reach | None, scout: str) -> tuple[Stack | None, list[str]]:
     """The stack, or everything for which there is none."""
-    why = [*_useless(case, now_s)] or [*_missing(case)]
+    why = [*_useless(case, now_s, scout)] or [*_missing(case)]
     if why:
         return None, why
     try:
@@ -82,13 +84,15 @@ def _stack(case: _Case, now_s: float, reach: Reach | None) -> tuple[Stack | None
     return (None, why) if why else (stack, why)
 
 
-def _useless(case: _Case, now_s: float) -> Iterator[str]:
+def _useless(case: _Case, now_s: float, scout: str) -> Iterator[str]:
     """What makes landmarks useless before one looks at them."""
     anatomy, found = case.anatomy, case.found
     if found.anatomy != anatomy.name:
         yield f"wrong_anatomy: the landmarks are of '{found.anatomy}', the plan is for '{anatomy.name}'"
     elif case.plan not in anatomy.plans:
         yield f"unknown_plan: {anatomy.name} has no plan '{case.plan}'. {nearest(case.plan, anatomy.plans)}"
+    if scout and found.measurement_id != scout:
+        yield f"stale: the landmarks are of scout '{found.measurement_id}', the last one is '{scout}'"
     age_min, most_min = (now_s - found.time_s) / 60, anatomy.limits.scout_age_s / 60
     if not age_min <= most_min:
         yield f"stale: the scout is {age_min:.0f} min old, {most_min:.0f} min are allowed; take a new one"
