@@ -51,6 +51,8 @@ app = typer.Typer(
     \b
     scanside-build train     a network, on simulated scans of a folder of volumes
     \b
+    scanside-build train-artefacts  the network that finds artefacts in images
+    \b
     scanside-build compile   a model for a backend, with progress
     \b
     scanside-build verify    that every backend makes the same images
@@ -164,6 +166,24 @@ def train(  # noqa: PLR0913, PLR0917 - a command line has many options
             start,
         )
     )
+
+
+@app.command("train-artefacts")
+def train_artefacts(
+    folder: Annotated[Path, typer.Argument(help="Folder of NIfTI volumes, with split.csv or without.")],
+    out: Annotated[Path, typer.Option(help="Folder for the simulated images and checkpoint.pt.")],
+    scans: Annotated[int, typer.Option(min=1, help="Simulated scans, three images each.")] = 2560,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")] = 7000,
+    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that simulate scans.")] = 2,
+) -> None:
+    """Train the network that finds artefacts, on heads whose k-space is corrupted; twenty minutes on 2 CPU cores.
+
+    Example: scanside-build train-artefacts ../shared/data/heads --out runs/artefacts
+    """
+    from trt_build.artefacts.command import Options, run
+
+    run(Options(folder, out, scans, steps, seed, workers))
 
 
 @app.command()

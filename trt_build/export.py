@@ -20,15 +20,16 @@ from engines.unrolled.problem import MULTIPLE
 from trt_build.networks.unrolled import Unrolled, seen
 from trt_build.vectors import small_problems
 
-__all__ = ["OPSET", "ExportError", "Facts", "export_network"]
+__all__ = ["OPSET", "ExportError", "Facts", "Graph", "Ports", "card_of", "export_network", "write_folder"]
 
 OPSET: Final = 18
 TOLERANCE: Final = 1e-4  # of the largest value: rounding in another order
 Arrays: TypeAlias = dict[str, NDArray[np.float32]]
 Dimensions: TypeAlias = tuple[int | str, ...]
+Ports: TypeAlias = Mapping[str, tuple[Dimensions, str, str]]  # shape, meaning, unit
 
 PLANES: Final[Dimensions] = ("frame", 2, "y", "x")
-PORTS: Final[Mapping[str, tuple[Dimensions, str, str]]] = {
+PORTS: Final[Ports] = {
     "normal": (PLANES, "right-hand side b = S^H F^H y in the box, real and imaginary part", "sigma"),
     "inverse": (("group", "2*alias", "alias"), "Re P above Im P of P = (N + lambda)^-1", "1"),
     "scan": ((2,), "root of lambda = (strength * share / level)^2, share of the lines that are used", "1"),
@@ -91,55 +92,64 @@ class _Cascade(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class _Graph:
+class Graph:
+    """A module and the names of what it takes and gives, in order."""
+
     name: str
     module: nn.Module
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    ports: Ports
 
 
 def export_network(network: Unrolled, folder: Path, facts: Facts) -> None:
-    """Write model.onnx, cascade_0.onnx, …, vectors.npz and card.toml; an older folder is replaced when all is well.
-
-    Every graph is checked against the network. Raises ExportError where ONNX Runtime computes something else, and
-    ModelError where the card would not be one.
-    """
+    """Write model.onnx, cascade_0.onnx, …, vectors.npz and card.toml; what write_folder raises."""
     network = network.eval()
     network.mixed = False
+    graphs = _graphs(network)
+    card = card_of(facts, graphs) | {"task": "unrolled", "strength": network.shape.strength, "multiple": MULTIPLE}
+    write_folder(folder, [(graph, _cases(network, graph)) for graph in graphs], card)
+
+
+def write_folder(folder: Path, graphs: Sequence[tuple[Graph, Mapping[str, Arrays]]], card: Mapping[str, Any]) -> None:
+    """Write graphs, each with small inputs by the name of the case, and a card; an older folder goes when all is well.
+
+    Every graph is checked against its module. Raises ExportError where ONNX Runtime computes something else, and
+    ModelError where the card would not be one.
+    """
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     vectors: Arrays = {}
-    graphs = _graphs(network)
     try:
-        for graph in graphs:
-            cases = _cases(network, graph)
+        for graph, cases in graphs:
             _write(graph, next(iter(cases.values())), part / f"{graph.name}.onnx")
             for case, given in cases.items():
                 wanted = _outputs(graph, given)
                 _compare(part / f"{graph.name}.onnx", given, wanted)
                 vectors |= {f"{graph.name}/{case}/{port}": value for port, value in (given | wanted).items()}
         np.savez_compressed(part / "vectors.npz", **vectors)  # type: ignore[arg-type]
-        _write_card(network, part, facts, graphs)
+        _write_card(part, card)
         shutil.rmtree(folder, ignore_errors=True)
         part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _graphs(network: Unrolled) -> list[_Graph]:
-    graphs = [_Graph("model", _Whole(network), ("normal", "inverse", "scan", "noise"), ("image", "error"))]
+def _graphs(network: Unrolled) -> list[Graph]:
+    ports = {name: (_sized(shape, network), meaning, unit) for name, (shape, meaning, unit) in PORTS.items()}
+    graphs = [Graph("model", _Whole(network), ("normal", "inverse", "scan", "noise"), ("image", "error"), ports)]
     last = len(network.cascades) - 1
     for number in range(last + 1):
         image = "proposed" if number == last and not network.shape.consistent else "denoised"
         outputs = (image, "hidden_out") + (("error",) if number == last else ())
         graphs.append(
-            _Graph(f"cascade_{number}", _Cascade(network, number), ("rho", "normal", "scan", "hidden"), outputs)
+            Graph(f"cascade_{number}", _Cascade(network, number), ("rho", "normal", "scan", "hidden"), outputs, ports)
         )
     return graphs
 
 
-def _cases(network: Unrolled, graph: _Graph) -> dict[str, Arrays]:
+def _cases(network: Unrolled, graph: Graph) -> dict[str, Arrays]:
     """Small inputs of a graph: a dense inverse and blocks, or planes of two sizes."""
     cases: dict[str, Arrays] = {}
     for name, (normal, inverse, scan, noise) in small_problems(network.shape.strength).items():
@@ -153,19 +163,20 @@ def _cases(network: Unrolled, graph: _Graph) -> dict[str, Arrays]:
     return cases
 
 
-def _outputs(graph: _Graph, given: Arrays) -> Arrays:
+def _outputs(graph: Graph, given: Arrays) -> Arrays:
     with torch.no_grad():
         made = graph.module(*(torch.from_numpy(given[port]) for port in graph.inputs))
     return {port: tensor.numpy() for port, tensor in zip(graph.outputs, made, strict=True)}
 
 
-def _write(graph: _Graph, example: Arrays, path: Path) -> None:
+def _write(graph: Graph, example: Arrays, path: Path) -> None:
     """Export with dynamic sizes, and check the file."""
     import onnx
 
     free = torch.export.Dim.DYNAMIC
-    tensors = tuple(_twice(torch.from_numpy(example[port]), PORTS[port][0]) for port in graph.inputs)
-    sizes = [{axis: free for axis, size in enumerate(PORTS[port][0]) if isinstance(size, str)} for port in graph.inputs]
+    shapes = {name: port[0] for name, port in graph.ports.items()}
+    tensors = tuple(_twice(torch.from_numpy(example[port]), shapes[port]) for port in graph.inputs)
+    sizes = [{axis: free for axis, size in enumerate(shapes[port]) if isinstance(size, str)} for port in graph.inputs]
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -183,7 +194,7 @@ def _write(graph: _Graph, example: Arrays, path: Path) -> None:
     assert program is not None  # noqa: S101
     model = program.model_proto
     for value in (*model.graph.input, *model.graph.output):
-        _name_sizes(value, PORTS[value.name][0])
+        _name_sizes(value, shapes[value.name])
     del model.graph.value_info[:], model.metadata_props[:]
     for node in model.graph.node:
         node.doc_string = ""
@@ -215,34 +226,37 @@ def _compare(path: Path, given: Arrays, wanted: Arrays) -> None:
             raise ExportError(f"{path.name}, output {port!r}: ONNX Runtime differs by {off:.1g}, wanted {TOLERANCE:g}")
 
 
-def _write_card(network: Unrolled, folder: Path, facts: Facts, graphs: Sequence[_Graph]) -> None:
-    import tomli_w
-
+def card_of(facts: Facts, graphs: Sequence[Graph]) -> dict[str, Any]:
+    """What a card says of any network; task, multiple and what the task needs are still to come."""
     given = asdict(facts)
-    card = {key: given[key] for key in ("name", "version")} | {
-        "task": "unrolled",
-        "summary": facts.summary,
-        "strength": network.shape.strength,
-        "multiple": MULTIPLE,
+    return {key: given[key] for key in ("name", "version", "summary", "outside", "range", "training", "figures")} | {
         "opset": OPSET,
-        "outside": facts.outside,
-        "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())},
         "graphs": {
             graph.name: {
-                "inputs": {port: _port(network, port) for port in graph.inputs},
-                "outputs": {port: _port(network, port) for port in graph.outputs},
+                "inputs": {name: _port(graph.ports[name]) for name in graph.inputs},
+                "outputs": {name: _port(graph.ports[name]) for name in graph.outputs},
             }
             for graph in graphs
         },
-        "range": dict(facts.range),
-        "training": dict(facts.training),
-        "figures": dict(facts.figures),
     }
-    text = tomli_w.dumps(card)
+
+
+def _write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    import tomli_w
+
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    whole = {**card, "files": files}
+    tables = {key: value for key, value in whole.items() if isinstance(value, dict)}
+    text = tomli_w.dumps({key: value for key, value in whole.items() if key not in tables} | tables)
     parse_card(text, str(folder / "card.toml"))
     (folder / "card.toml").write_text(text, encoding="utf-8")
 
 
-def _port(network: Unrolled, name: str) -> dict[str, Any]:
-    shape, meaning, unit = PORTS[name]
-    return {"shape": [network.shape.hidden if size == 0 else size for size in shape], "meaning": meaning, "unit": unit}
+def _sized(sizes: Dimensions, network: Unrolled) -> Dimensions:
+    """Dimensions of a port, 0 standing for the state's channels."""
+    return tuple(network.shape.hidden if size == 0 else size for size in sizes)
+
+
+def _port(port: tuple[Dimensions, str, str]) -> dict[str, Any]:
+    shape, meaning, unit = port
+    return {"shape": list(shape), "meaning": meaning, "unit": unit}

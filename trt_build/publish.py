@@ -9,6 +9,7 @@ import torch
 import typer
 
 from engines.errors import ModelError
+from trt_build.artefacts.publish import publish_artefacts
 from trt_build.data.errors import DataError
 from trt_build.data.recipe import Recipe as DataRecipe
 from trt_build.data.validation import validation_setups
@@ -55,6 +56,11 @@ def run(options: Options) -> None:
 def publish(options: Options, tell: Callable[[str], None]) -> None:
     """Calibrate on the validation subjects, judge on the test subjects, write the folder."""
     state = _read(options.checkpoint)
+    if state.get("task") == "artefacts":
+        facts = {name: getattr(options, name) for name in ("version", "data_name", "data_licence", "data_source")}
+        publish_artefacts(state, options.out, options.folder, options.checkpoint.parent, facts, tell)
+        tell(_written(options.out))
+        return
     recipe = Recipe.model_validate(state["recipe"])
     network = network_of(recipe)
     if not isinstance(network, Unrolled):
@@ -69,13 +75,17 @@ def publish(options: Options, tell: Callable[[str], None]) -> None:
     figures = _figures(network, options.folder, recipe)
     tell(", ".join(f"{key} {value:.4g}" for key, value in figures.items()))
     export_network(network, options.out, _facts(options, state, recipe, figures | {"bound_factor": factor}))
-    tell(f"{options.out}: {sum(file.stat().st_size for file in options.out.iterdir()) / 1e6:.1f} MB, unsigned")
+    tell(_written(options.out))
+
+
+def _written(folder: Path) -> str:
+    return f"{folder}: {sum(file.stat().st_size for file in folder.iterdir()) / 1e6:.1f} MB, unsigned"
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        _ = state["recipe"], state["average"]
+        _ = state.get("task") or (state["recipe"], state["average"])
     except Exception as error:  # whatever the unpickler meets in a file that is none of ours
         raise CheckpointError(f"{path}: not a checkpoint of scanside-build train ({error})") from error
     return state

@@ -1,12 +1,13 @@
 """`scanside-build verify`: whether every backend makes the same images, by quality and not by tensors alone.
 
 The truth is ONNX Runtime in single precision. Candidates run over the model's test vectors and over simulated scans
-whose noise-free image is known; PSNR and SSIM inside the object may differ from the truth's by 0.05 dB and 5e-4. What
+whose noise-free image is known; PSNR and SSIM inside the object may differ from the truth's by 0.05 dB and 5e-4, the
+probability of an artefact by 0.01. What
 fails is refused from then on: no plan of it is kept or made (engines/plans.py).
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -23,6 +24,7 @@ from engines.model import CARD, Model, load_model
 from engines.plans import Plans
 from engines.selftest import relative_error, self_test
 from engines.signing import SIGNATURE
+from trt_build.artefacts.verify import LARGEST, known_images
 from trt_build.data.recipe import Recipe
 from trt_build.data.setup import Setup
 from trt_build.data.validation import validation_setups
@@ -40,6 +42,8 @@ TRUTH: Final = "onnxruntime"
 LARGEST_DB, LARGEST_SSIM = 0.05, 5e-4
 PRECISIONS: Final = ("single", "bf16", "fp16")
 Open = Callable[[str, Job], AbstractContextManager[Opened]]
+Tensors = Mapping[str, NDArray[Any]]
+Known = Setup | Tensors
 
 
 class _Scan(NamedTuple):
@@ -50,6 +54,11 @@ class _Scan(NamedTuple):
     image: NDArray[np.float32]
 
 
+class _Shown(NamedTuple):
+    tensors: Tensors
+    probability: NDArray[np.float32]  # (1, artefact) by the truth
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What one backend makes in one kind of arithmetic."""
@@ -58,21 +67,23 @@ class Verdict:
     version: str
     precision: str
     vectors: float  # largest relative error
-    images: float  # largest relative error
+    images: float  # largest relative error, or largest difference of a probability
     psnr_db: float  # largest difference of any image
     ssim: float
     wrong: str  # empty where it passed
 
 
-def known_scans(source: Source | None, model: Model, phantoms: int = 2) -> Iterator[Setup]:
-    """Simulated scans at R = 4 and 8: a slice of each subject, and phantoms."""
+def known_scans(source: Source | None, model: Model, phantoms: int = 2) -> Iterator[Known]:
+    """Simulated scans at R = 4 and 8: a slice of each subject, and phantoms; for artefacts, images of a few scans."""
+    if model.card.task == "artefacts":
+        return known_images(source)
     recipe = Recipe(strength=model.card.strength)
     return validation_setups(source, recipe, (4, 8), frames=1, phantoms=phantoms)
 
 
 def verify(
     model: Model,
-    setups: Iterator[Setup],
+    setups: Iterator[Known],
     plans: Plans,
     backends: Sequence[str] = (),
 ) -> Iterator[Verdict]:
@@ -119,7 +130,10 @@ def _module(name: str) -> Backend:
     return cast("Backend", import_module(BACKENDS[name]))
 
 
-def _scans(infer: Infer, setup: Setup) -> Iterator[_Scan]:
+def _scans(infer: Infer, setup: Known) -> Iterator[_Scan | _Shown]:
+    if isinstance(setup, Mapping):
+        yield _Shown(setup, infer(setup)["probability"])
+        return
     inside = setup.inside > 0
     for normal, target in zip(setup.normal, setup.target, strict=True):
         tensors = {"normal": normal[None], "inverse": setup.inverse, "scan": setup.scan, "noise": setup.noise}
@@ -127,7 +141,7 @@ def _scans(infer: Infer, setup: Setup) -> Iterator[_Scan]:
         yield _Scan(tensors, truth, inside, quality(np.hypot(*image[0]), truth, inside), image)
 
 
-def _judged(name: str, model: Model, job: Job, scans: Sequence[_Scan], plans: Plans) -> Iterator[Verdict]:
+def _judged(name: str, model: Model, job: Job, scans: Sequence[_Scan | _Shown], plans: Plans) -> Iterator[Verdict]:
     precision = job.precisions[0]
     try:
         with _module(name).open_graph(job) as opened:
@@ -147,12 +161,16 @@ def _judged(name: str, model: Model, job: Job, scans: Sequence[_Scan], plans: Pl
     yield verdict
 
 
-def _compared(name: str, opened: Opened, model: Model, scans: Sequence[_Scan]) -> Verdict:
+def _compared(name: str, opened: Opened, model: Model, scans: Sequence[_Scan | _Shown]) -> Verdict:
     vectors = images = psnr_db = ssim = 0.0
     for given, wanted in model.cases("model").values():
         got = opened.infer(given)
         vectors = max(vectors, *(relative_error(got[port], value) for port, value in wanted.items()))
+    limits, largest = model.card.selftest, 0.0
     for scan in scans:
+        if isinstance(scan, _Shown):
+            images = largest = max(largest, _apart(opened.infer(scan.tensors)["probability"], scan.probability))
+            continue
         image = opened.infer(scan.tensors)["image"]
         images = max(images, relative_error(image, scan.image))
         if not np.isfinite(image).all():
@@ -161,7 +179,6 @@ def _compared(name: str, opened: Opened, model: Model, scans: Sequence[_Scan]) -
         got_quality = quality(np.hypot(*image[0]), scan.truth, scan.inside)
         psnr_db = max(psnr_db, abs(got_quality.psnr_db - scan.wanted.psnr_db))
         ssim = max(ssim, abs(got_quality.ssim - scan.wanted.ssim))
-    limits = model.card.selftest
     tolerance = limits.single if opened.precision == "single" else limits.half
     wrong = [
         f"{what} {got:.2g}, wanted at most {limit:g}"
@@ -169,7 +186,12 @@ def _compared(name: str, opened: Opened, model: Model, scans: Sequence[_Scan]) -
             ("relative error of the test vectors", vectors, tolerance),
             ("difference of PSNR in dB", psnr_db, LARGEST_DB),
             ("difference of SSIM", ssim, LARGEST_SSIM),
+            ("difference of a probability", largest, LARGEST),
         )
         if not got <= limit
     ]
     return Verdict(name, opened.version, opened.precision, vectors, images, psnr_db, ssim, "; ".join(wrong))
+
+
+def _apart(got: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    return float(np.abs(got - wanted).max()) if np.isfinite(got).all() else float("inf")

@@ -24,7 +24,7 @@ from trt_build.training.step import Gradients, one_thread
 from trt_build.training.stream import Setups, pieces
 from trt_build.training.validate import Judged, judge, linear_figures
 
-__all__ = ["Progress", "Training", "train"]
+__all__ = ["Progress", "Training", "commit", "train"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class _State:
             self.earlier = begun["minutes"] + begun.get("earlier", 0.0)
         self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False).eval()
         self.optimiser = Optimiser(self.network, recipe.decay)
-        self.step, self.minutes, self.commit = 0, 0.0, _commit()
+        self.step, self.minutes, self.commit = 0, 0.0, commit()
 
     def dump(self) -> dict[str, Any]:
         return {
@@ -131,7 +131,7 @@ def _fast(network: nn.Module) -> nn.Module:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _commit() -> str:
+def commit() -> str:
     """Which Scanside trains here."""
     try:
         asked = ("git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD")
