@@ -24,6 +24,7 @@ from gadgets.inspect_raw import inspect
 from gadgets.navigator import navigator
 from gadgets.network import network
 from gadgets.oversampling import oversampling
+from gadgets.phantom import phantom
 from gadgets.placed import placed
 from gadgets.prescribe import prescribe
 from gadgets.quality import quality
@@ -86,6 +87,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "advice": Place(advice, 1),
         "prescribe": Place(prescribe, 1),
         "quality": Place(quality, 2),
+        "phantom": Place(phantom, 2),
         "artefacts": Place(artefacts, 2),
     }
 )

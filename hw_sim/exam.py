@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hw_sim.clock import Clock, VirtualClock, WallClock
-from hw_sim.coils import head_array
+from hw_sim.coils import Array, head_array
 from hw_sim.collect import Result
 from hw_sim.console import keep, latency_plot, write_flags
 from hw_sim.errors import SimulationError
@@ -20,10 +20,12 @@ from hw_sim.link import Session, play
 from hw_sim.pacing import ahead, at_once, every
 from hw_sim.paperwork import Order
 from hw_sim.phantom import ASYMMETRIC
+from hw_sim.phantom_acr import ACR_LIKE
 from hw_sim.plugin import Address
 from hw_sim.report import Shown, page
 from hw_sim.scanner import Scanner
 from hw_sim.signal import Patient
+from hw_sim.volume_coil import volume_coil
 from protocols import scan_protocol
 from protocols.header import write_header
 from protocols.messages import Readouts
@@ -48,14 +50,23 @@ class _Table(BaseModel):
 class Body(_Table):
     """Who lies in the scanner."""
 
-    body: Annotated[str, Field(description="mni, phantom, or a NIfTI file")] = "mni"
+    body: Annotated[str, Field(description="mni, phantom, acr (cylinder phantom), or a NIfTI file")] = "mni"
     position: Annotated[str, Field(pattern=r"^[HF]F(S|P|DR|DL)$")] = "HFS"
 
 
 class Loops(_Table):
     """The receive array."""
 
-    coils: Annotated[int, Field(ge=4, le=64)] = 16
+    kind: Annotated[Literal["loops", "volume"], Field(description="loops around the head, or a volume coil")] = "loops"
+    coils: Annotated[int, Field(ge=4, le=64, description="how many loops")] = 16
+
+    @property
+    def array(self) -> Array:
+        """The coils themselves."""
+        return volume_coil() if self.kind == "volume" else head_array(self.coils)
+
+    def __str__(self) -> str:
+        return "a volume coil, two channels" if self.kind == "volume" else f"{self.coils} loops around the head"
 
 
 class Step(_Table):
@@ -111,6 +122,8 @@ def patient_of(body: str) -> Patient:
     """Fetch a patient by name or NIfTI file."""
     if body == "phantom":
         return ASYMMETRIC
+    if body == "acr":
+        return ACR_LIKE
     return mni_head() if body == "mni" else load_nifti(Path(body))
 
 
@@ -152,7 +165,7 @@ def run_exam(exam: Exam, sending: Sending, out: Path, watch: Watch) -> list[Show
     """
     faults = [tuple(map(ask, step.faults)) for step in exam.scans]
     watch("patient", 0, 1)
-    scanner = Scanner(patient_of(exam.patient.body), head_array(exam.array.coils))
+    scanner = Scanner(patient_of(exam.patient.body), exam.array.array)
     watch("patient", 1, 1)
     room = _Room(exam, scanner, replace(sending, obey=sending.obey or exam.obey), out, watch)
     for step, wrong in zip(exam.scans, faults, strict=True):
@@ -193,7 +206,7 @@ def write_exam(exam: Exam, shown: list[Shown], out: Path) -> None:
     (out / "latency.png").write_bytes(latency_plot([(scan.name, scan.result) for scan in shown]))
     facts = {
         "patient": f"{exam.patient.body}, {exam.patient.position}",
-        "array": f"{exam.array.coils} loops around the head, Biot-Savart",
+        "array": f"{exam.array}, Biot-Savart",
         "duration": f"{sum(scan.result.seconds for scan in shown):.1f} s of scanning",
     }
     (out / "index.html").write_text(page(exam.title, shown, facts), encoding="utf-8")

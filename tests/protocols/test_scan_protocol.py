@@ -24,6 +24,7 @@ SHIPPED = (
     "cartesian_live",
     "scout",
     "siemens_product",
+    "weekly_phantom",
 )
 SMALL = """name = "small"
 title = "A small one"
@@ -79,7 +80,14 @@ def test_every_shipped_scan_protocol_is_read_and_none_has_expired():
 
 def test_what_is_simulated_has_everything_to_be_simulated():
     played = {protocol.name for protocol in scan_protocol.load_all() if protocol.simulate is not None}
-    assert played == {"scout", "brain_gre_r4", "brain_gre_r4_navigated", "brain_gre_r4_network", "brain_live_r4"}
+    assert played == {
+        "scout",
+        "brain_gre_r4",
+        "brain_gre_r4_navigated",
+        "brain_gre_r4_network",
+        "brain_live_r4",
+        "weekly_phantom",
+    }
 
 
 def test_nodes_come_in_order_with_their_parameters():
