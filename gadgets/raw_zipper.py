@@ -16,7 +16,7 @@ from protocols.stream import Node
 __all__ = ["zipper"]
 
 MOST_COILS = 8  # a transmitter is heard by all, and a spectrum costs time
-MOST_READOUTS = 16  # of one batch, from all over it
+MOST_READOUTS = 32  # of one batch, from all over it
 BLOCK = 16  # readouts that are judged together
 EARLY, LEAST = 4, 2  # blocks before a line is said in mid-scan, and before anything is said at its end
 SPAN = 0.5  # of k-space that must have come before a line is said in mid-scan: neighbouring lines are alike
@@ -58,12 +58,13 @@ class _Ear:
         self._dwell_us = float(message.headers["sample_time_us"][which[0]])
         steps = message.headers["idx"]["kspace_encode_step_1"][which].tolist()
         self._steps = [min([*self._steps, *steps]), max([*self._steps, *steps])]
-        logs = log_spectrum(message.samples[which, ::every]).astype(np.float64)
-        self._logs = logs if self._logs is None else self._logs + logs
-        self._gathered += len(which)
-        if self._gathered >= BLOCK:
-            self._judge_block(self._logs)
-            yield from self._early()
+        for some in np.array_split(which, -(-len(which) // BLOCK)):
+            logs = log_spectrum(message.samples[some, ::every]).astype(np.float64)
+            self._logs = logs if self._logs is None else self._logs + logs
+            self._gathered += len(some)
+            if self._gathered >= BLOCK:
+                self._judge_block(self._logs)
+                yield from self._early()
 
     def close(self) -> Iterator[Flag]:
         """Say at the end of a scan what stood in all of it."""

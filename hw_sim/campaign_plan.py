@@ -58,8 +58,9 @@ CHECKS: Final[Mapping[str, tuple[str, ...]]] = {
     "non_finite_samples": ("nan_samples",),
     "saturated_samples": ("saturate",),
     "spikes": ("spike",),
-    "coil_gain": ("dead_coil", "detuned_coil"),
+    "coil_gain": ("dead_coil",),
     "coil_noise": ("noisy_coil",),
+    "noise_drift": ("dead_coil", "detuned_coil", "noisy_coil"),  # once a server has seen three scans of the coils
     "noise_level": ("noise_rise",),
     "zipper": ("zipper",),
     "phase_drift": ("b0_drift",),

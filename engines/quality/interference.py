@@ -29,13 +29,15 @@ def heights_db(logs: NDArray[np.floating], readouts: int) -> NDArray[np.float64]
     """How far each column (column,) stands above its neighbourhood, from the sum of log_spectrum over `readouts`.
 
     Coils are compared each with itself and then averaged, so that no coil's gain counts. The neighbourhood is the
-    higher of the medians to the left and to the right: the edge of an object is no line.
+    higher of the medians to the left and to the right, and of the two columns just beyond a line's own: the edge of an
+    object is no line, and a small bright object, which stands in every readout too, is wider than one.
     """
     mean = np.asarray(logs, np.float64) / readouts
     steps = np.arange(WIDTH + 1, AROUND + 1)
     place = np.arange(logs.shape[1])
     sides = [np.median(mean[:, (place[:, None] + sign * steps) % logs.shape[1]], axis=2) for sign in (-1, 1)]
-    height: NDArray[np.float64] = (mean - np.maximum(*sides)).mean(axis=0) * (10 / np.log(10))
+    around = [np.maximum(*sides), *(np.roll(mean, sign * WIDTH, axis=1) for sign in (-1, 1))]
+    height: NDArray[np.float64] = (10 / np.log(10)) * np.min([(mean - level).mean(axis=0) for level in around], axis=0)
     return height
 
 
