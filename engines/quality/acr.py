@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
-from scipy.signal import fftconvolve
 
 __all__ = ["Disc", "find_disc", "ghosting_percent", "snr", "span_mm", "uniformity_percent"]
 
@@ -71,6 +70,8 @@ def span_mm(pixels: NDArray[np.float32], disc: Disc, pixel_mm: tuple[float, floa
 def uniformity_percent(pixels: NDArray[np.float32], disc: Disc, pixel_mm: tuple[float, float]) -> float:
     """Percent integral uniformity: 100 (1 - (most - least) / (most + least)) of means over 1 cm2 within 200 cm2."""
     small = _circle(pixel_mm, SMALL_MM2)
+    from scipy.signal import fftconvolve  # a third of a second, which the start of the plugin should not wait for
+
     means = fftconvolve(pixels, small / small.sum(), mode="same")
     room = float(np.sqrt(LARGE_MM2 / np.pi)) - float(np.sqrt(SMALL_MM2 / np.pi))
     inside = means[_away_mm(pixels.shape, disc, pixel_mm) <= room]
