@@ -1,5 +1,6 @@
 """zipper: interference at one frequency that stands in every readout, with its frequency."""
 
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = ["zipper"]
 MOST_COILS = 8  # a transmitter is heard by all, and a spectrum costs time
 MOST_READOUTS = 32  # of one batch, from all over it
 BLOCK = 16  # readouts that are judged together
+MOST_BLOCKS = 256  # that are remembered
 EARLY, LEAST = 4, 2  # blocks before a line is said in mid-scan, and before anything is said at its end
 SPAN = 0.5  # of k-space that must have come before a line is said in mid-scan: neighbouring lines are alike
 ADVICE = "close the door of the scanner room, take out what has a cable or battery, and repeat the scan"
@@ -26,9 +28,9 @@ ADVICE = "close the door of the scanner room, take out what has a cable or batte
 def zipper(context: Context) -> Node:
     """Look for a narrow line in the spectrum of the readouts that stays where it is from the first to the last.
 
-    The score is how far it stands above the columns around it, in dB, where that is least in any sixteen readouts:
-    anatomy changes across k-space, a transmitter does not. It is told when half of k-space has come, and at the end;
-    one that is heard in a part of the scan only is not told.
+    The score is how far it stands above the columns around it, in dB: the median over blocks of sixteen readouts, since
+    anatomy is strong in few of them and hides a transmitter there. It is told when half of k-space has come, and at the
+    end; one that is heard in less than half of the scan is not told.
     """
     return behind(lambda: _Ear(context))
 
@@ -40,8 +42,7 @@ class _Ear:
         self._context = context
         self._logs: NDArray[np.float64] | None = None  # sum over the block under way (coil, column)
         self._gathered = 0
-        self._heights: NDArray[np.float64] | None = None  # least of all blocks (column,)
-        self._blocks = 0
+        self._heights: deque[NDArray[np.float64]] = deque(maxlen=MOST_BLOCKS)  # of each block (column,)
         self._dwell_us = 0.0
         self._steps: list[int] = []  # least and largest encode step so far
         self._wide = SPAN * context.scan.encodings[0].encoded_matrix[1]
@@ -68,14 +69,14 @@ class _Ear:
 
     def close(self) -> Iterator[Flag]:
         """Say at the end of a scan what stood in all of it."""
-        if self._blocks >= LEAST:
+        if len(self._heights) >= LEAST:
             yield self._flag()
         elif self._steps:
             text = f"fewer than {LEAST * BLOCK} readouts were looked at: too few to tell a line from anatomy"
             yield self._context.flag("zipper", Severity.UNKNOWN, text)
 
     def _early(self) -> Iterator[Flag]:
-        if self._told or self._blocks < EARLY or self._steps[1] - self._steps[0] < self._wide:
+        if self._told or len(self._heights) < EARLY or self._steps[1] - self._steps[0] < self._wide:
             return
         flag = self._flag()
         if flag.severity.broken:
@@ -83,13 +84,11 @@ class _Ear:
             yield flag
 
     def _judge_block(self, logs: NDArray[np.float64]) -> None:
-        heights = heights_db(logs, self._gathered)
-        self._heights = heights if self._heights is None else np.minimum(self._heights, heights)
-        self._blocks += 1
+        self._heights.append(heights_db(logs, self._gathered))
         self._logs, self._gathered = None, 0
 
     def _flag(self) -> Flag:
-        heights = np.zeros(1) if self._heights is None else self._heights
+        heights = np.median(self._heights, axis=0)
         column = int(np.argmax(heights))
         height = float(heights[column])
         evidence: dict[str, object] = {"column": column}
