@@ -15,6 +15,9 @@ __all__ = ["ROUND_MM", "place", "spread"]
 
 Surfaces: TypeAlias = Mapping[str, NDArray[np.float64]]  # name -> (n, 3) LPS mm
 ROUND_MM = 1.0  # fields of view are rounded up to this
+STEP_MM = 0.1  # by which a landmark is moved to see what the stack does
+BALL90 = 2.5003  # standard deviations within which 90 % of a normal distribution in space lie
+DRAWS = 4000
 ENOUGH = 1e-6  # of a slice: what rounding alone adds
 
 
@@ -61,23 +64,24 @@ def spread(
 ) -> tuple[float, float] | None:
     """Half-widths of the stack's 90 % region, mm and degrees; None where that of a landmark is not known.
 
-    To first order: each landmark is moved by its own half-width along x, y and z, and what the stack does is summed in
-    squares; landmarks err independently, surfaces not at all.
+    To first order: landmarks err independently and alike in all directions, surfaces not at all.
     """
     names = anatomy.made_of(plan)
     if not all(name in region90_mm for name in names):
         return None
     best = place(anatomy, plan, points, surfaces)
-    total = np.zeros(2)
+    response = []  # of centre, mm, and turn, rad, to one standard deviation of each coordinate
     for name in names:
-        moved = []
-        for step_mm in region90_mm[name] * np.eye(3):
-            other = place(anatomy, plan, {**points, name: points[name] + step_mm}, surfaces)
-            away_mm = np.linalg.norm(np.subtract(other.centre_mm, best.centre_mm))
+        for along in np.eye(3):
+            other = place(anatomy, plan, {**points, name: points[name] + STEP_MM * along}, surfaces)
             turn = best.axes().T @ other.axes()
-            moved.append((away_mm, np.rad2deg(np.arccos(np.clip((np.trace(turn) - 1) / 2, -1, 1)))))
-        total += np.max(moved, axis=0) ** 2
-    return float(np.sqrt(total[0])), float(np.sqrt(total[1]))
+            centre_mm = best.axes().T @ np.subtract(other.centre_mm, best.centre_mm)
+            turn_rad = np.array((turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1])) / 2
+            response.append(np.append(centre_mm, turn_rad) * region90_mm[name] / (STEP_MM * BALL90))
+    draws = np.random.default_rng(0).standard_normal((DRAWS, len(response))) @ np.array(response)
+    sizes = np.linalg.norm(draws.reshape(DRAWS, 2, 3), axis=2)
+    mm, rad = np.quantile(sizes, 0.9, axis=0)
+    return float(mm), float(np.rad2deg(rad))
 
 
 def _ends(values: Iterable[float]) -> tuple[float, float]:

@@ -177,22 +177,20 @@ def test_what_wants_a_second_look_is_a_review_with_its_place(changes, match):
     assert made.stack == stack_of("brain_axial")
 
 
-def test_the_90_percent_region_of_a_plane_is_what_its_landmarks_errors_make_of_it():
-    """First order against 400 draws of all landmarks: the stack's turn is within the region in nine of ten, or more."""
-    region = dict.fromkeys(IDEAL, 2.0)
-    made = ask("midline_sagittal", posed(region90_mm=region))
+@pytest.mark.parametrize("plan", HEAD.plans)
+def test_the_90_percent_region_of_a_stack_holds_nine_of_ten_when_its_landmarks_err(plan):
+    made = ask(plan, posed(region90_mm=dict.fromkeys(IDEAL, 1.0)))
     points = {name: np.array(xyz, float) for name, xyz in IDEAL.items()}
     chance = np.random.default_rng(1)
-    sigma = 2.0 / 2.5003  # 90 % of a normal distribution in space lies within 2.5 standard deviations
-    best, turned, shifted = stack_of("midline_sagittal"), [], []
+    sigma = 1.0 / 2.5003  # 90 % of a normal distribution in space lies within 2.5 standard deviations
+    off = []
     for _ in range(400):
         noisy = {name: xyz + sigma * chance.standard_normal(3) for name, xyz in points.items()}
-        off = apart(best, place(HEAD, "midline_sagittal", noisy, SURFACES))
-        turned.append(off.turn_deg)
-        shifted.append(off.centre_mm)
-    assert 0.90 < np.mean(np.array(turned) <= made.region90_deg) <= 1.0
-    assert 0.90 < np.mean(np.array(shifted) <= made.region90_mm) <= 1.0
-    assert made.region90_deg < 3 * np.quantile(turned, 0.9)
+        off.append(apart(made.stack, place(HEAD, plan, noisy, SURFACES)))
+    within_mm = np.mean([one.centre_mm <= made.region90_mm for one in off])
+    within_deg = np.mean([one.turn_deg <= made.region90_deg for one in off])
+    assert within_deg == pytest.approx(0.9, abs=0.05)
+    assert 0.85 <= within_mm <= 0.99  # where a surface's outermost point changes, first order is too careful
 
 
 def test_without_the_landmarks_own_regions_there_is_none():
