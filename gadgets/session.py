@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -57,6 +57,7 @@ PREFIX = {Severity.PASS: "INF", Severity.WARN: "WRN", Severity.FAIL: "ERR", Seve
 DRAIN_S = 5.0  # how long what a peer still sends is read after an error, so that it can read the error
 METRICS_EVERY_S = 1.0
 SEND_S = 15  # a peer that takes nothing for so long is gone
+HEARD = 64  # feedback of a scanner that may be on its way through the chain
 M = TypeVar("M", Config, Header)
 log = structlog.get_logger()
 
@@ -96,6 +97,7 @@ class Session:
         self._late: dict[str, list[float]] = defaultdict(list)
         self._told = 0.0
         self._record: Record | None = None
+        self._heard: deque[Feedback] = deque(maxlen=HEARD)  # what the scanner has said is not said to it again
 
     def run(self) -> None:
         """Serve the peer; returns when it is done, never raises for anything that a peer can do."""
@@ -201,6 +203,8 @@ class Session:
                     continue
                 if isinstance(message, Readouts):
                     self._meter.count("readouts", len(message.headers))
+                if isinstance(message, Feedback) and self._rules is rules.SCANNER:
+                    self._heard.append(message)
                 yield message
         except PeerError as error:
             yield Failure(
@@ -241,7 +245,8 @@ class Session:
         elif isinstance(message, Prescription | Quality | Advice):
             self._publish(message)
         elif isinstance(message, Text | Feedback | Blob):
-            self._send(message)
+            if not any(message is heard for heard in self._heard):
+                self._send(message)
         elif isinstance(message, Frame):
             log.error("a frame left the chain without becoming an image", session=self.name)
         if time.monotonic() - self._told > METRICS_EVERY_S:

@@ -18,7 +18,7 @@ from protocols.bus import Subscriber
 from protocols.encode import encode
 from protocols.errors import PeerError
 from protocols.events import Flag
-from protocols.messages import Close, Config, Error, Header, Image, Query, Response, Text
+from protocols.messages import Close, Config, Error, Feedback, Header, Image, Query, Response, Text
 from protocols.mrd import AcqFlag, MessageId, flag_mask
 from protocols.wire import Receiver, receive
 from tests.peer import SIZE, opening, raw, small_scan, talk, whole, wire
@@ -285,3 +285,8 @@ def test_a_missed_deadline_is_told_once_at_the_end_with_how_often_and_how_much(s
     assert [text.split()[2] for text in late] == ["image", "reconstruct"]
     assert all(text.startswith("WRN") and "1 times" in text for text in late)
     assert len(images(got)) == 1
+
+
+def test_feedback_of_a_scanner_is_not_said_to_it_again(server):
+    got = talk(server.port, [*opening(), Feedback("of another program", b"1"), raw(), Close()])
+    assert [type(message) for message in got if not isinstance(message, Text)] == [Image, Close]
