@@ -175,7 +175,8 @@ class Session:
         stream = build(context)(self._source(itertools.chain(begun, messages)))
         try:
             for message in stream:
-                self._deliver(message, setting.protocol)
+                if not any(message is heard for heard in self._heard):
+                    self._deliver(message, setting.protocol)
             self._tell_late(setting.protocol)
         except BaseException:
             self._stop_reading()
@@ -245,8 +246,7 @@ class Session:
         elif isinstance(message, Prescription | Quality | Advice):
             self._publish(message)
         elif isinstance(message, Text | Feedback | Blob):
-            if not any(message is heard for heard in self._heard):
-                self._send(message)
+            self._send(message)
         elif isinstance(message, Frame):
             log.error("a frame left the chain without becoming an image", session=self.name)
         if time.monotonic() - self._told > METRICS_EVERY_S:
