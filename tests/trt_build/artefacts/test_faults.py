@@ -66,7 +66,7 @@ def test_what_wraps_round_is_what_was_outside(scan):
     assert not np.allclose(fault.signal, fault.right)
 
 
-@pytest.mark.parametrize("index", range(2))
+@pytest.mark.parametrize("index", range(1))
 def test_the_same_scan_is_the_same_whenever_asked_and_its_truth_fits_its_images(source, index):
     one, other = (list(examples_of(source, 4, index)) for _ in range(2))
     assert [example.present.any() for example in one][:1] in ([False], [])
