@@ -144,7 +144,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command line has many options
     start: Annotated[Path | None, typer.Option(help="Checkpoint whose weights are the first ones.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,  # noqa: FBT002
 ) -> None:
-    """Train a network on simulated scans of volumes; the recipe `default` takes about half an hour on 2 CPU cores.
+    """Train a network on simulated scans of volumes; the recipe `default` takes about 45 minutes on 2 CPU cores.
 
     Example: scanside-build train ../shared/data/heads --out runs/brain
     """

@@ -81,7 +81,7 @@ class _Rounded:
         self._tensor: Any = None
 
     def of(self, array: NDArray[Any]) -> Any:
-        """The tensor (openvino.Tensor) of an array in single precision; one that can be written is rounded each time."""
+        """Tensor (openvino.Tensor) of an array in single precision; one that can be written is rounded each time."""
         if self._source is not array:
             self._tensor = _rounded(array)
             self._source = None if array.flags.writeable else array

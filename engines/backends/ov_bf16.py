@@ -31,7 +31,7 @@ def lower_products(model: Any, name: str) -> bool:
     model.add_parameters([twin])
     for node in products:
         planes = operations.convert(node.input_value(0), "bf16")
-        single = operations.convert(operations.matmul(planes, twin, False, True), "f32")
+        single = operations.convert(operations.matmul(planes, twin, transpose_a=False, transpose_b=True), "f32")
         for port in node.output(0).get_target_inputs():
             port.replace_source_output(single.output(0))
     model.validate_nodes_and_infer_types()
