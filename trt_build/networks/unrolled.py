@@ -1,7 +1,7 @@
 """The reconstruction network: exact data consistency and small CNNs in turn.
 
 z = 0; then K times rho = P (b + lambda z) and z, hidden = CNN_k(rho, b, hidden), with P = (N + lambda)^-1 as an input.
-P b is made once and P (lambda z) added: lambda P is at most 1, so all products but the first stand a lower precision. The
+P b is made once and P (lambda z) added: lambda P is at most 1, so all products but the first stand lower precision. The
 image is the last z, corrected where P (b + lambda z) differs from it by more than noise (balance.py of engines), or
 `consistent` P (b + lambda z) itself. The latter puts back the noise of the lines, or needs a lambda so large that the
 aliasing of bright fat survives all steps. Training sees the last z; the correction has no weights.
