@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
-GROUPS = ("ready", "receive", "latency", "series", "network", "artefacts", "checks", "judge", "published")
+GROUPS = ("ready", "receive", "latency", "series", "network", "artefacts", "checks", "judge", "advice", "published")
 OUT = Path("out/bench.json")
 
 
