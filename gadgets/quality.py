@@ -16,6 +16,7 @@ from protocols.stream import Node, beside
 
 __all__ = ["quality"]
 
+AHEAD_S = 2.0  # of judging that a series may be in arrears before images are passed over
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -52,22 +53,24 @@ def quality(context: Context, depth: int = 32, share: Share = 0.2) -> Node:
 
 
 class _Pace:
-    """When the next image of a series may be judged."""
+    """Whether there is time to judge one more image of a series."""
 
     def __init__(self, context: Context, share: float) -> None:
         self._context = context
         self._share = share
-        self._until = 0.0
+        self._began = 0.0
+        self._spent_s = 0.0
         self._said = False
 
     def rests(self, image: Image) -> bool:
         """Whether an image comes too soon; the first of a slice never does."""
-        return int(image.header["repetition"]) > 0 and time.monotonic() < self._until
+        allowed_s = AHEAD_S + self._share * (time.monotonic() - self._began)
+        return int(image.header["repetition"]) > 0 and self._spent_s > allowed_s
 
     def worked(self, began: float) -> None:
-        """Rest in proportion to what was just done."""
-        now = time.monotonic()
-        self._until = now + (now - began) * (1 / self._share - 1)
+        """Note what was just done."""
+        self._began = self._began or began
+        self._spent_s += time.monotonic() - began
 
     def told(self) -> Iterator[Flag]:
         """Say once a scan that not every image is judged."""

@@ -88,7 +88,7 @@ def test_watching_prints_events_as_they_come():
             text=True,
         )
         with watcher:
-            assert publisher.wait_for_subscriptions(len(EVENTS), timeout_s=20)
+            assert publisher.wait_for_subscriptions(len(EVENTS), timeout_s=60)
             publisher.publish(Flag(code="snr", severity=Severity.WARN, message="SNR 3 [low]", advice="look"))
             publisher.publish(
                 ImageReady(protocol="scout", series=1, index=4, slice=2, latency_ms=3.25, engine="linear")
@@ -96,7 +96,7 @@ def test_watching_prints_events_as_they_come():
             publisher.publish(Health(status="ready", release="0"))
             lines = [watcher.stdout.readline() for _ in range(4)]
             watcher.send_signal(signal.SIGINT)
-            assert watcher.wait(20) == 0
+            assert watcher.wait(60) == 0
     assert "WARN snr: SNR 3 [low] -> look" in lines[1]
     assert "scout series 1 image 4 slice 2 3.2 ms" in lines[2]
     assert '"status":"ready"' in lines[3]

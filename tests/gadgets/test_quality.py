@@ -171,7 +171,9 @@ def test_the_linear_image_comes_in_the_size_and_scale_of_the_networks():
         np.testing.assert_allclose(np.abs(image.pixels), 2 * np.abs(behind.astype(image.pixels.dtype)), atol=1.5)
 
 
-def test_a_series_faster_than_its_judge_is_judged_in_part_and_that_is_said_once():
+def test_a_series_faster_than_its_judge_is_judged_in_part_and_that_is_said_once(monkeypatch):
+    monkeypatch.setattr("gadgets.quality.AHEAD_S", 0.0)
+
     def repetition(number):
         made = disc(20, noise_known=True)
         made.header["repetition"] = number
