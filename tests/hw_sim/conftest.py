@@ -42,7 +42,7 @@ class Peer:
             try:
                 for message in receive(sock.recv_into, Receiver()):
                     self.take(message, sock)
-            except PeerError as problem:
+            except (PeerError, ConnectionError) as problem:  # the client may leave before it is told everything
                 self.kept.append(problem)
             self.left.set()
 
