@@ -124,6 +124,9 @@ class Preparations:
         except (LinearError, np.linalg.LinAlgError) as error:
             log.warning("no inverse for the network", session=self._context.session, error=str(error))
         self._context.took("network inverse", (time.perf_counter() - began) * 1e3)
+        if prepared.problem is not None:
+            for array in (prepared.problem.inverse, prepared.problem.noise):
+                array.flags.writeable = False  # a GPU is given it once
         then()
         if self._series and not in_vain():
             self._context.workers.submit(make_predictor, prepared, in_vain)

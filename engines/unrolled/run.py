@@ -153,14 +153,8 @@ def inverse_bytes(prepared: Prepared) -> int:
 
 
 def make_inverse(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
-    """Make the inverse: half a second, for a worker; one of `workers` helps, if one is free.
-
-    It cannot be written to, so that an engine is given it once (engines/backends).
-    """
+    """Make the inverse: half a second, for a worker; one of `workers` helps, if one is free."""
     prepared.problem = invert_box(prepared.box, cancelled, workers)
-    if prepared.problem is not None:
-        for array in (prepared.problem.inverse, prepared.problem.noise):
-            array.flags.writeable = False
 
 
 def make_predictor(prepared: Prepared, cancelled: Callable[[], bool] = never) -> None:

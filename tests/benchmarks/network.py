@@ -61,6 +61,7 @@ def time_engine(problem):
         problem.calibration, problem.acquired, model.card.strength, float(asked.get("withheld_share", 0.03))
     )
     make_ready(prepared)
+    prepared.problem.inverse.flags.writeable = False  # as the chain has it: rounded once
     tensors = {
         "normal": normal_image(prepared.box, problem.hybrid),
         "inverse": prepared.problem.inverse,
