@@ -13,7 +13,7 @@ from engines.artefacts.findings import Finding, findings
 from engines.artefacts.planes import planes_of
 from engines.errors import EngineError
 from gadgets.context import Context
-from gadgets.image_verdict import series_of, where_of
+from gadgets.image_verdict import quality_of, series_of, where_of
 from gadgets.lend import Loan, Opened
 from gadgets.raw_verdict import verdict
 from protocols.events import Flag, Quality, Severity
@@ -153,7 +153,6 @@ class Examiner:
 
 def _event(image: Image, context: Context, own: Answers, linear: Answers | None) -> Quality:
     """Probabilities and severities; of a network's image those of the linear one behind it, and the difference."""
-    header = image.header
     figures: dict[str, float | None] = {}
     for number, found in enumerate(own):
         name = f"artefact_{found.artefact}"
@@ -161,18 +160,8 @@ def _event(image: Image, context: Context, own: Answers, linear: Answers | None)
         if linear is not None:
             behind = linear[number].probability
             figures |= {f"{name}_linear": behind, f"{name}_difference": found.probability - behind}
-    return Quality(
-        session=context.session,
-        protocol=context.protocol.name,
-        series=int(header["image_series_index"]),
-        index=int(header["image_index"]),
-        slice=int(header["slice"]),
-        contrast=int(header["contrast"]),
-        repetition=int(header["repetition"]),
-        engine=str(image.meta.get("Scanside.Engine", "")),
-        figures={name: None if value is None else round(value, 4) for name, value in figures.items()},
-        units={name: "%" if name.endswith("_severity") else "1" for name in figures},
-    )
+    rounded = {name: None if value is None else round(value, 4) for name, value in figures.items()}
+    return quality_of(image, context, rounded, {name: "%" if name.endswith("_severity") else "1" for name in figures})
 
 
 def _pixel_mm(encoding: Encoding) -> tuple[tuple[float, float], tuple[float, float]]:

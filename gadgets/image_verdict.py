@@ -14,7 +14,7 @@ from gadgets.raw_verdict import verdict
 from protocols.events import Flag, Quality, Severity
 from protocols.messages import Image
 
-__all__ = ["Critic", "series_of", "where_of"]
+__all__ = ["Critic", "quality_of", "series_of", "where_of"]
 
 ALWAYS: Final = ("snr",)  # flagged without a limit, too
 NOT_SHOWN: Final = "error map"  # a series that shows no patient
@@ -104,6 +104,30 @@ def where_of(image: Image) -> dict[str, int]:
     return {name: int(image.header[field]) for name, field in names.items()}
 
 
+def quality_of(
+    image: Image,
+    context: Context,
+    figures: dict[str, float | None],
+    units: dict[str, str],
+    unknown: dict[str, str] | None = None,
+) -> Quality:
+    """Make the event that tells the figures of an image."""
+    header = image.header
+    return Quality(
+        session=context.session,
+        protocol=context.protocol.name,
+        series=int(header["image_series_index"]),
+        index=int(header["image_index"]),
+        slice=int(header["slice"]),
+        contrast=int(header["contrast"]),
+        repetition=int(header["repetition"]),
+        engine=str(image.meta.get("Scanside.Engine", "")),
+        figures=figures,
+        units=units,
+        unknown=unknown or {},
+    )
+
+
 def _why(measured: Measured, code: str) -> str:
     reason = measured.unknown.get(code, "")
     return f": {reason}" if reason else ""
@@ -121,17 +145,4 @@ def _event(image: Image, context: Context, own: Measured, linear: Measured | Non
                 unknown[f"{name}_linear"] = linear.unknown[name]
             if figures[f"{name}_difference"] is None:
                 unknown[f"{name}_difference"] = own.unknown.get(name, "") or linear.unknown[name]
-    header = image.header
-    return Quality(
-        session=context.session,
-        protocol=context.protocol.name,
-        series=int(header["image_series_index"]),
-        index=int(header["image_index"]),
-        slice=int(header["slice"]),
-        contrast=int(header["contrast"]),
-        repetition=int(header["repetition"]),
-        engine=str(image.meta.get("Scanside.Engine", "")),
-        figures=figures,
-        units=units,
-        unknown=unknown,
-    )
+    return quality_of(image, context, figures, units, unknown)

@@ -1,20 +1,15 @@
 """Anatomies: which landmarks there are, and the rules that make prescriptions of them; one TOML file each."""
 
 import hashlib
-import sys
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from protocols.problems import Problem, ProtocolError, from_pydantic, line_of, nearest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from protocols.document import read_document
+from protocols.problems import Problem, ProtocolError, line_of, nearest
 
 __all__ = ["Anatomy", "Axis", "Check", "Limits", "Plan", "anatomies", "find_anatomy", "load_anatomy"]
 
@@ -124,15 +119,7 @@ class Anatomy(_Table):
 def load_anatomy(path: Path) -> Anatomy:
     """Read an anatomy's file; raises ProtocolError with every problem found."""
     where = str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ProtocolError([Problem(where, "", f"cannot be read: {error}")]) from error
-    try:
-        read = Anatomy.model_validate(document)
-    except ValidationError as error:
-        raise ProtocolError(from_pydantic(error.errors(), Anatomy, document, text, where)) from error
+    read, text = read_document(path, Anatomy)
     told = [Problem(where, ".".join(key), what, line_of(text, key)) for key, what in _loose_ends(read, path.stem)]
     if told:
         raise ProtocolError(told)

@@ -1,20 +1,15 @@
 """Landmarks that somebody found in a scout: a TOML file, LPS mm from the isocentre."""
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from protocols.document import read_document
 from protocols.geometry import DEVICE_FROM_PATIENT
-from protocols.problems import Problem, ProtocolError, from_pydantic, nearest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from protocols.problems import Problem, ProtocolError, nearest
 
 __all__ = ["Landmarks", "load_landmarks", "write_landmarks"]
 
@@ -43,15 +38,7 @@ class Landmarks(BaseModel):
 def load_landmarks(path: Path) -> Landmarks:
     """Read a landmark file; raises ProtocolError with every problem found."""
     where = str(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ProtocolError([Problem(where, "", f"cannot be read: {error}")]) from error
-    try:
-        read = Landmarks.model_validate(document)
-    except ValidationError as error:
-        raise ProtocolError(from_pydantic(error.errors(), Landmarks, document, text, where)) from error
+    read, _ = read_document(path, Landmarks)
     if read.patient_position not in DEVICE_FROM_PATIENT:
         what = f"got {read.patient_position!r}. {nearest(read.patient_position, DEVICE_FROM_PATIENT)}"
         raise ProtocolError([Problem(where, "patient_position", what)])
