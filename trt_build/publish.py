@@ -94,7 +94,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _slices(folder: Path, recipe: Recipe, split: Split, accelerations: tuple[int, ...]) -> Iterator[Batch]:
     """Whole slices of one split's subjects, one at a time: each holds 60 MB."""
     source = open_source(folder, split, recipe.seed)
-    ranges = replace(recipe.setups(), supervision="supervised", with_kspace=False)
+    ranges = replace(recipe.setups(), supervision="supervised", with_kspace=False, sharpened=0.0)
     for setup in validation_setups(source, ranges, accelerations, SEEDS[split], phantoms=0):
         yield batch_of(setup)
 

@@ -20,6 +20,7 @@ class Recipe:
     heads: float = 0.6  # share of setups; the rest of phantoms and heads are textures
     phantoms: float = 0.3
     natural: float = 0.35  # share of images of heads that keep the contrast of the volume
+    sharpened: float = 0.0  # share of slices of heads with less blur than the volume has
     grids: float = 0.5  # share of setups with equispaced lines and calibration lines among them
     randoms: float = 0.3  # share with random lines; the others have a grid, calibration lines came before
     fov_mm: tuple[float, float] = (205.0, 265.0)

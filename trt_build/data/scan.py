@@ -103,7 +103,7 @@ def _grid(chance: np.random.Generator, recipe: Recipe, multiple: int, what: str)
 def _scene(what: str, source: Source | None, grid: Grid, recipe: Recipe, chance: np.random.Generator) -> Scene:
     if what == "head" and source is not None:
         number = int(chance.integers(len(source.subjects)))
-        return head_scene(source.head(number), grid, chance, recipe.natural)
+        return head_scene(source.head(number), grid, chance, recipe.natural, recipe.sharpened)
     return phantom_scene(grid, chance) if what == "phantom" else texture_scene(grid, chance)
 
 

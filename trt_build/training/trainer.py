@@ -173,7 +173,8 @@ def validation_batches(training: Training, seed: int = 2026, accelerations: Sequ
     """Whole slices of the validation subjects, fully sampled images as targets whatever the supervision."""
     recipe = training.recipe
     source = None if training.folder is None else open_source(training.folder, "validation", recipe.seed)
-    for setup in validation_setups(source, recipe.setups(), accelerations, seed):
+    ranges = replace(recipe.setups(), sharpened=0.0)
+    for setup in validation_setups(source, ranges, accelerations, seed):
         yield batch_of(setup).to(torch.device(training.device))
 
 
