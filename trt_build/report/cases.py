@@ -35,7 +35,7 @@ COILS: Final = 16
 SNR: Final = 30.0  # mean of tissue by the noise of a real or imaginary part, fully sampled
 NOISE_SAMPLES: Final = 4096
 HEIGHTS_MM: Final = (-5.0, 20.0, 45.0)  # of the slices of a head, above the middle of the brain
-REGULARISATION: Final = 1e-3  # of the linear image, as in the shipped scan protocols
+REGULARISATION: Final = 1e-2  # of the linear image, as behind the network in brain_gre_r4_network
 
 Bool = NDArray[np.bool_]
 Complex = NDArray[np.complex64]
