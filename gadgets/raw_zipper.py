@@ -40,9 +40,10 @@ class _Ear:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._logs: NDArray[np.float64] | None = None  # sum over the block under way (coil, column)
-        self._gathered = 0
+        self._limit = context.protocol.limits.get("zipper")
+        self._waiting: list[NDArray[np.complex64]] = []  # (readout, coil, sample) that are no whole block yet
         self._heights: deque[NDArray[np.float64]] = deque(maxlen=MOST_BLOCKS)  # of each block (column,)
+        self._broken: NDArray[np.intp] | None = None  # blocks so far that break the limit (column,)
         self._dwell_us = 0.0
         self._steps: list[int] = []  # least and largest encode step so far
         self._wide = SPAN * context.scan.encodings[0].encoded_matrix[1]
@@ -59,13 +60,15 @@ class _Ear:
         self._dwell_us = float(message.headers["sample_time_us"][which[0]])
         steps = message.headers["idx"]["kspace_encode_step_1"][which].tolist()
         self._steps = [min([*self._steps, *steps]), max([*self._steps, *steps])]
-        for some in np.array_split(which, -(-len(which) // BLOCK)):
-            logs = log_spectrum(message.samples[some, ::every]).astype(np.float64)
-            self._logs = logs if self._logs is None else self._logs + logs
-            self._gathered += len(some)
-            if self._gathered >= BLOCK:
-                self._judge_block(self._logs)
-                yield from self._early()
+        lines = message.samples[which, ::every]
+        if self._waiting and self._waiting[0].shape[1:] != lines.shape[1:]:
+            self._forget()
+        self._waiting.append(lines)
+        while sum(map(len, self._waiting)) >= BLOCK:
+            gathered = np.concatenate(self._waiting)
+            self._waiting = [gathered[BLOCK:]]
+            self._judge(gathered[:BLOCK])
+            yield from self._early()
 
     def close(self) -> Iterator[Flag]:
         """Say at the end of a scan what stood in all of it."""
@@ -75,17 +78,30 @@ class _Ear:
             text = f"fewer than {LEAST * BLOCK} readouts were looked at: too few to tell a line from anatomy"
             yield self._context.flag("zipper", Severity.UNKNOWN, text)
 
+    def _forget(self) -> None:
+        """Begin anew: readouts of another length have other columns."""
+        self._waiting, self._broken = [], None
+        self._heights.clear()
+
+    def _judge(self, block: NDArray[np.complex64]) -> None:
+        heights = heights_db(log_spectrum(block), len(block))
+        if self._broken is None:
+            self._broken = np.zeros(len(heights), np.intp)
+        if self._limit is not None:
+            if len(self._heights) == MOST_BLOCKS:
+                self._broken -= self._heights[0] > self._limit.value
+            self._broken += heights > self._limit.value
+        self._heights.append(heights)
+
     def _early(self) -> Iterator[Flag]:
         if self._told or len(self._heights) < EARLY or self._steps[1] - self._steps[0] < self._wide:
             return
+        if self._broken is None or 2 * self._broken.max() < len(self._heights):
+            return  # no median breaks the limit
         flag = self._flag()
         if flag.severity.broken:
             self._told = True
             yield flag
-
-    def _judge_block(self, logs: NDArray[np.float64]) -> None:
-        self._heights.append(heights_db(logs, self._gathered))
-        self._logs, self._gathered = None, 0
 
     def _flag(self) -> Flag:
         heights = np.median(self._heights, axis=0)
