@@ -181,8 +181,11 @@ class _Desk:
         return self._grids[slab, row]
 
     def _expected(self, frame: _Open) -> NDArray[np.bool_]:
-        grid = self._grid(frame)
-        return grid if self._separate else grid | frame.placed.calibrating
+        """Lines (e2, e1) of the grid, and embedded calibration lines: a rectangle of those that came."""
+        grid, calibrating = self._grid(frame), frame.placed.calibrating
+        if self._separate:
+            return grid
+        return grid | (calibrating.any(axis=1, keepdims=True) & calibrating.any(axis=0, keepdims=True))
 
     def _full(self, key: Key) -> Iterator[Message]:
         """Let a frame go that is full, in a scan without LAST flags; only full sampling can be told for sure."""
@@ -255,11 +258,18 @@ class _Desk:
                 "missing_lines",
                 severity,
                 f"{len(missing)} lines of slice {where['slice']} never came (the frame left by: {reason})",
-                advice=f"repeat slice {where['slice']}",
+                advice=f"repeat slice {where['slice']}" if self._lattice.partitions == 1 else "repeat the scan",
                 score=len(missing),
                 unit="lines",
-                evidence={**where, "lines": self._steps(missing[:, 1].tolist())},
+                evidence={**where, **self._which(missing)},
             )
+
+    def _which(self, missing: NDArray[np.intp]) -> dict[str, object]:
+        """Encode steps of rows (e2, e1), each once."""
+        lines = self._steps(np.unique(missing[:, 1]).tolist())
+        if self._lattice.partitions == 1:
+            return {"lines": lines}
+        return {"lines": lines, "partitions": self._lattice.steps2(np.unique(missing[:, 0])).tolist()}
 
     def _steps(self, rows: list[int]) -> list[int]:
         steps: list[int] = self._lattice.steps(np.array(rows)).tolist()

@@ -13,8 +13,9 @@ from pydantic import Field
 from engines.linear.calibration import Calibration, MapMethod, grappa_for, learn
 from engines.linear.columns import ColumnInverse, Columns, invert_columns
 from engines.linear.errors import LinearError
+from engines.linear.slab import learn_slab
 from gadgets.context import Context
-from protocols.messages import Calibrated, Frame, Message, Reference
+from protocols.messages import Calibrated, Frame, Message, NoiseScan, Reference
 from protocols.stream import Node
 
 __all__ = ["calibrate"]
@@ -35,7 +36,8 @@ def calibrate(
 
     `refresh = "scan"` learns a slice once and keeps it for all its frames, `"frame"` learns from every frame's own
     calibration lines. A slice without calibration lines gets those of the scan that the header depends on, if the
-    plugin still has them. Where a slice will be seen more than once, the dense inverses of its columns are made too.
+    plugin still has them. Where a slice will be seen more than once, and for a slab, the dense inverses of its columns
+    are made too. The maps of a slab are Walsh's, whatever `maps` says.
     `grappa = true` fits GRAPPA weights beforehand, for chains whose `reconstruct` has `method = "grappa"`.
     """
 
@@ -43,6 +45,8 @@ def calibrate(
         desk = _Desk(context, maps, regularisation, grappa=grappa)
         known: set[int] = set()
         for message in messages:
+            if isinstance(message, NoiseScan):
+                desk.whitened = message.whitened
             if isinstance(message, Reference):
                 slice_ = int(message.header["idx"]["slice"])
                 if slice_ not in known or refresh == "frame":
@@ -63,6 +67,7 @@ class _Desk:
     """Workers' errands, and what earlier scans left."""
 
     def __init__(self, context: Context, maps: MapMethod, regularisation: float, *, grappa: bool) -> None:
+        self.whitened = False
         self._context = context
         self._maps = maps
         self._regularisation = regularisation
@@ -89,20 +94,29 @@ class _Desk:
 
     def _learn(self, slice_: int, reference: Reference) -> Calibration:
         began = time.perf_counter()
-        lines = reference.hybrid[:, 0]
-        made = learn(lines, reference.first_line, reference.expected[0], self._maps, self._regularisation)
+        slab = reference.hybrid.shape[1] > 1
+        made = self._learn_slab(reference) if slab else self._learn_slice(reference)
         acceleration = self._context.scan.encodings[0].acceleration[0]
         if self._grappa and acceleration > 1:
             made = replace(made, grappa=grappa_for(made, acceleration))
         self._context.took("calibrate", (time.perf_counter() - began) * 1e3)
-        if self._context.scan.measurement_id:
+        if self._context.scan.measurement_id and not slab:
             self._context.memory.calibrations.put((self._context.scan.measurement_id, slice_), made)
-        if made.problem is not None and self._series and self._has_room(made.problem):
+        if made.problem is not None and (self._series or slab) and self._has_room(made.problem):
             self._begun[slice_] = made.problem, Future()
             made = replace(made, inverse=self._begun[slice_][1])
             if self._at_once:
                 self._invert(slice_)
         return made
+
+    def _learn_slice(self, reference: Reference) -> Calibration:
+        lines, expected = reference.hybrid[:, 0], reference.expected[0]
+        return learn(lines, reference.first_line, expected, self._maps, self._regularisation)
+
+    def _learn_slab(self, reference: Reference) -> Calibration:
+        expected = np.asarray(reference.expected[reference.expected.any(axis=1)].all(axis=0))
+        noise_std = 1.0 if self.whitened else 0.0
+        return learn_slab(reference.hybrid, reference.first_line, expected, self._regularisation, noise_std)
 
     def _has_room(self, problem: Columns) -> bool:
         rows, columns = problem.maps.shape[1:]

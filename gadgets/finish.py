@@ -179,7 +179,7 @@ def _meta(context: Context, series: _Series, header: Record, flags: Sequence[Fla
         "WindowWidth": window["Width"],
         "GADGETRON_WindowCenter": window["Center"],
         "GADGETRON_WindowWidth": window["Width"],
-        "Keep_image_geometry": "1",
+        "Keep_image_geometry": "1" if header["matrix_size"][2] == 1 else "0",
         "ImageRowDir": [f"{v:.18f}" for v in header["read_dir"].tolist()],
         "ImageColumnDir": [f"{v:.18f}" for v in header["phase_dir"].tolist()],
         "Scanside.Protocol": protocol.name,

@@ -13,6 +13,7 @@ from engines.linear.calibration import Calibration
 from engines.linear.errors import LinearError
 from engines.linear.frame import Made, Method, make_image
 from engines.linear.partial_fourier import PartialFourier, complete
+from engines.linear.slab import flatten, own_slab, unflatten
 from gadgets.context import Context
 from protocols.events import Flag, Severity
 from protocols.messages import Calibrated, Frame, Message, NoiseScan, Reconstruction
@@ -28,7 +29,8 @@ def reconstruct(context: Context, method: Method = "auto", partial_fourier: Part
 
     `auto` uses unfolding where exactly an equispaced grid came, and solves every column with all lines otherwise. What
     cannot be done as asked is done as well as can be, and a flag on the image says what and why; a frame always leaves
-    as an image. Partial Fourier frames are completed by `partial_fourier`.
+    as an image. Partial Fourier frames are completed by `partial_fourier`. A 3-D frame leaves as one volume, of which
+    encode step 2 is to be sampled fully; its noise is told of the middle partition.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
@@ -62,7 +64,7 @@ def _reconstruction(
     flags = (*frame.flags, *(_fallback(context, frame, made.engine, reason) for reason in wrong))
     context.took("reconstruct", (time.perf_counter() - began) * 1e3)
     return Reconstruction(
-        made.pixels[None],
+        made.pixels if made.pixels.ndim == 3 else made.pixels[None],
         frame.header,
         frame.arrived_ns,
         made.engine,
@@ -91,7 +93,30 @@ def _made(
     frame: Frame, calibration: Calibration | None, context: Context, how: tuple[Method, PartialFourier]
 ) -> tuple[Made, str]:
     """An image by hook or by crook; zero filled, with the reason, where the method of choice fails."""
-    hybrid, acquired = frame.hybrid[:, 0], frame.acquired[0]
+    partitions = frame.hybrid.shape[1]
+    if partitions == 1:
+        return _made_of(frame.hybrid[:, 0], frame.acquired[0], calibration, context, how)
+    hybrid, acquired, lost = flatten(frame.hybrid, frame.acquired)
+    method, partial = how
+    if method == "grappa":
+        method, lost = "auto", lost or "GRAPPA is not known of slabs"
+    try:
+        calibration = calibration or own_slab(frame.hybrid, frame.acquired)
+    except (LinearError, np.linalg.LinAlgError) as error:
+        lost = lost or str(error)
+    made, failed = _made_of(hybrid, acquired, calibration, context, (method, partial))
+    noise_std = None if made.noise_std is None else unflatten(made.noise_std, partitions)[partitions // 2]
+    return replace(made, pixels=unflatten(made.pixels, partitions), noise_std=noise_std), failed or lost
+
+
+def _made_of(
+    hybrid: NDArray[np.complex64],
+    acquired: NDArray[np.bool_],
+    calibration: Calibration | None,
+    context: Context,
+    how: tuple[Method, PartialFourier],
+) -> tuple[Made, str]:
+    """The image (y, x) of lines (coil, line, x), and why it is not what was asked for."""
     method, partial = how
     if calibration is not None and calibration.maps.shape != hybrid.shape:
         calibration = None

@@ -1,6 +1,8 @@
 """Receive arrays of circular loops around the head: sensitivities by Biot-Savart, noise from the loops' losses."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -14,6 +16,7 @@ __all__ = ["ELECTRONICS", "Array", "head_array"]
 
 SEGMENTS: Final = 40  # straight pieces of a loop
 LATTICE: Final = 36  # sensitivities are computed on 36 x 36 points of a slice and interpolated
+KNOTS_MM: Final = 11.0  # of a slab on points so far apart
 HEAD_MM: Final = (80.0, 100.0, 95.0)  # semi-axes of the conducting ellipsoid that makes the noise
 ELECTRONICS: Final = 0.15  # noise of a receiver's own, relative to that of the patient
 GOLDEN: Final = np.pi * (3 - 5**0.5)
@@ -42,10 +45,30 @@ class Array:
         """Complex sensitivity (coil, v, u) on a grid of a slice."""
         coarse_u, coarse_v = (np.linspace(axis[0], axis[-1], LATTICE) for axis in (u_mm, v_mm))
         coarse = self.field(points(plane, coarse_u, coarse_v))
-        along_u, along_v = (
-            make_interp_spline(knots, np.eye(LATTICE))(axis) for knots, axis in ((coarse_u, u_mm), (coarse_v, v_mm))
-        )
+        along_u, along_v = _spline(coarse_u, u_mm), _spline(coarse_v, v_mm)
         return (along_v @ coarse @ along_u.T).astype(np.complex64)
+
+    def on_layers(
+        self, plane: Plane, u_mm: NDArray[np.float64], v_mm: NDArray[np.float64], through_mm: NDArray[np.float64]
+    ) -> Iterator[NDArray[np.complex64]]:
+        """Complex sensitivity (coil, v, u) on each of many planes `through_mm` off a plane, one after another."""
+        knots = [
+            np.linspace(axis[0], axis[-1], max(8, ceil(float(np.ptp(axis)) / KNOTS_MM)))
+            for axis in (through_mm, v_mm, u_mm)
+        ]
+        layers = np.stack([points(plane, knots[2], knots[1], mm) for mm in knots[0]])
+        coarse = self.field(layers).astype(np.complex64)  # (coil, through, v, u)
+        through, along_v, along_u = (
+            _spline(known, axis).astype(np.float32) for known, axis in zip(knots, (through_mm, v_mm, u_mm), strict=True)
+        )
+        for weights in through:
+            yield along_v @ np.einsum("w,cwvu->cvu", weights, coarse) @ along_u.T
+
+
+def _spline(knots: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights (at, knot) of a cubic spline through values at knots."""
+    weights: NDArray[np.float64] = make_interp_spline(knots, np.eye(len(knots)))(at)
+    return weights
 
 
 def _biot_savart(wire_mm: NDArray[np.float64], points_mm: NDArray[np.float64]) -> NDArray[np.complex128]:

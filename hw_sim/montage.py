@@ -31,9 +31,13 @@ def _number(image: Image, *names: str) -> float | None:
     return None
 
 
-def shades(image: Image) -> NDArray[np.uint8]:
-    """Grey values (y, x) of the middle plane of the first channel, by the image's own window or by its contents."""
-    plane = np.abs(image.pixels[0, image.pixels.shape[1] // 2]).astype(np.float64)
+def shades(image: Image, partition: int | None = None) -> NDArray[np.uint8]:
+    """Grey values (y, x) of a partition of the first channel, by the image's own window or by its contents.
+
+    Without a number it is the middle one.
+    """
+    number = image.pixels.shape[1] // 2 if partition is None else partition
+    plane = np.abs(image.pixels[0, number]).astype(np.float64)
     centre, width = _number(image, "WindowCenter"), _number(image, "WindowWidth")
     if centre is None or not width:
         low, high = 0.0, float(np.nanpercentile(plane, 99.5))
@@ -43,11 +47,11 @@ def shades(image: Image) -> NDArray[np.uint8]:
     return (np.clip(level, 0, 1) * 255).astype(np.uint8)
 
 
-def _tile(image: Image) -> "Picture":
+def _tile(image: Image, partition: int) -> "Picture":
     """One picture with square pixels."""
     from PIL import Image as Pillow
 
-    picture = Pillow.fromarray(shades(image))
+    picture = Pillow.fromarray(shades(image, partition))
     fov_x, fov_y = (float(mm) for mm in image.header["field_of_view"][:2])
     if fov_x > 0 and fov_y > 0:
         across = picture.width
@@ -57,31 +61,34 @@ def _tile(image: Image) -> "Picture":
     return picture
 
 
-def _caption(image: Image) -> str:
+def _caption(image: Image, partition: int) -> str:
     head = image.header
+    if image.pixels.shape[1] > 1:
+        return f"partition {partition}"
     more = [f"rep {head['repetition']}"] if head["repetition"] else []
     more += [f"echo {head['contrast']}"] if head["contrast"] else []
     return " ".join([f"slice {head['slice']}", *more])
 
 
 def montage(images: Sequence[Image]) -> bytes:
-    """PNG of all images side by side, or of MOST of them evenly spread."""
+    """PNG of all images, and partitions of volumes, side by side, or of MOST of them evenly spread."""
     from PIL import Image as Pillow
     from PIL import ImageDraw
 
     if not images:
         raise ValueError("montage: got no image, wanted at least one")
-    chosen = [images[int(n)] for n in np.linspace(0, len(images) - 1, min(MOST, len(images)))]
-    tiles = [_tile(image) for image in chosen]
+    pages = [(image, partition) for image in images for partition in range(image.pixels.shape[1])]
+    chosen = [pages[int(n)] for n in np.linspace(0, len(pages) - 1, min(MOST, len(pages)))]
+    tiles = [_tile(*page) for page in chosen]
     columns = min(WIDEST, len(tiles), ceil(sqrt(len(tiles) * 1.5)))
     width = max(tile.width for tile in tiles)
     height = max(tile.height for tile in tiles) + CAPTION
     sheet = Pillow.new("L", (columns * width, ceil(len(tiles) / columns) * height))
     pen = ImageDraw.Draw(sheet)
-    for n, (tile, image) in enumerate(zip(tiles, chosen, strict=True)):
+    for n, (tile, page) in enumerate(zip(tiles, chosen, strict=True)):
         left, top = n % columns * width, n // columns * height
         sheet.paste(tile, (left, top + CAPTION))
-        pen.text((left + 4, top + 1), _caption(image), fill=200)
+        pen.text((left + 4, top + 1), _caption(*page), fill=200)
     store = BytesIO()
     sheet.save(store, "PNG", optimize=True)
     return store.getvalue()

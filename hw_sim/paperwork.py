@@ -40,9 +40,10 @@ def scan_of(simulate: Simulate, lines: Lines, slices: int, labels: tuple[str, ..
     """Describe the scan as the console would."""
     (nx, ny), (fov_x, fov_y) = simulate.matrix, simulate.fov_mm
     first = first_line(lines)
+    nz, fov_z = simulate.partitions, simulate.partitions * simulate.thickness_mm
     limits = {
         "kspace_encoding_step_1": Limit(0, int(lines.imaging.max()) - first, ny // 2 - first),
-        "kspace_encoding_step_2": Limit(0, 0, 0),
+        "kspace_encoding_step_2": Limit(0, nz - 1, nz // 2),
         "slice": Limit(0, slices - 1, 0),
         "average": Limit(0, simulate.averages - 1, 0),
         "repetition": Limit(0, simulate.repetitions - 1, 0),
@@ -50,10 +51,10 @@ def scan_of(simulate: Simulate, lines: Lines, slices: int, labels: tuple[str, ..
     limits |= {name: Limit(0, 0, 0) for name in ("contrast", "phase", "set", "segment")}
     encoding = Encoding(
         trajectory="cartesian",
-        encoded_matrix=(nx * simulate.oversampling, ny, 1),
-        encoded_fov_mm=(fov_x * simulate.oversampling, fov_y, simulate.thickness_mm),
-        recon_matrix=(nx, ny, 1),
-        recon_fov_mm=(fov_x, fov_y, simulate.thickness_mm),
+        encoded_matrix=(nx * simulate.oversampling, ny, nz),
+        encoded_fov_mm=(fov_x * simulate.oversampling, fov_y, fov_z),
+        recon_matrix=(nx, ny, nz),
+        recon_fov_mm=(fov_x, fov_y, fov_z),
         limits=limits,
         acceleration=(simulate.acceleration, 1),
         calibration_mode=simulate.calibration if simulate.calibration != "none" else "",
@@ -111,6 +112,7 @@ def _mask(coils: int, word: int) -> int:
 def _write_counters(heads: NDArray[np.void], plan: NDArray[np.void], first: int) -> None:
     counters = heads["idx"]
     counters["kspace_encode_step_1"] = np.where(plan["kind"] == Kind.NOISE, 0, plan["line"] - first)
+    counters["kspace_encode_step_2"] = plan["partition"]
     for name in ("slice", "average", "repetition"):
         counters[name] = plan[name]
 

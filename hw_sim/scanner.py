@@ -15,7 +15,7 @@ from hw_sim.frontend import Frontend
 from hw_sim.paperwork import Order, first_line, headers, scan_of
 from hw_sim.planes import Plane, planes
 from hw_sim.sequencer import Kind, Lines, acquired_lines, plan
-from hw_sim.signal import Patient, slice_image, slice_kspace
+from hw_sim.signal import Patient, slab_kspace, slice_image, slice_kspace
 from hw_sim.tissue import Contrast, contrast
 from protocols.messages import Readouts
 from protocols.scan import Scan
@@ -25,6 +25,7 @@ __all__ = ["BLOCK", "Played", "Scanner"]
 
 BLOCK: Final = 64  # readouts that are made at once
 POSE_EVERY_NS: Final = 100_000_000  # a moving patient is looked at ten times a second
+SLAB_EVERY_NS: Final = 1_000_000_000  # in a 3-D scan, where a look costs seconds, once a second
 PEAK: Final = 0.25  # of the ADC's range that the strongest sample of the middle slice reaches
 
 
@@ -45,7 +46,8 @@ class Scanner:
         labels = self.coils.labels
         weight = contrast(simulate, len(where))
         source = _Source(self, simulate, where, lines, weight)
-        times_ns = np.arange(len(what)) * round(simulate.tr_ms * 1e6) // POSE_EVERY_NS * POSE_EVERY_NS
+        every_ns = POSE_EVERY_NS if simulate.partitions == 1 else SLAB_EVERY_NS
+        times_ns = np.arange(len(what)) * round(simulate.tr_ms * 1e6) // every_ns * every_ns
         return Played(
             scan=scan_of(simulate, lines, len(where), labels, order),
             plan=what,
@@ -96,17 +98,24 @@ class _Source:
         return samples - round(samples * self.simulate.echo_fraction)
 
     def _rows(self, number: int, pose: Pose) -> NDArray[np.complex64]:
-        """Acquired rows (row, coil, sample) of one slice with the patient in a pose."""
+        """Acquired rows (row, coil, sample) of a slice, or of a slab line by line, with the patient in a pose."""
         if (number, pose) not in self.kept:
             x, y, z = self.planes[number].centre_mm
             plane = replace(self.planes[number], centre_mm=(x, y, z - pose.table_mm))
-            viewed = slice_image(self.scanner.patient, plane, self.simulate, self.weight, pose)
-            kspace = slice_kspace(viewed, plane, self.scanner.coils, self.simulate)
-            rows = kspace[:, self.lines.imaging, self._first_sample() :].swapaxes(0, 1)
+            kspace = self._kspace(plane, pose)[:, self.lines.imaging, :, self._first_sample() :]
+            rows = kspace.reshape(len(kspace), -1, kspace.shape[-1]).swapaxes(0, 1)
             self.kept[number, pose] = np.ascontiguousarray(rows)
             while len(self.kept) > len(self.planes) + 4:
                 self.kept.popitem(last=False)
         return self.kept[number, pose]
+
+    def _kspace(self, plane: Plane, pose: Pose) -> NDArray[np.complex64]:
+        """K-space (coil, line, partition, sample) of a slice or a slab, all lines."""
+        patient, coils = self.scanner.patient, self.scanner.coils
+        if self.simulate.partitions > 1:
+            return slab_kspace(patient, plane, coils, self.simulate, self.weight, pose).swapaxes(1, 2)
+        viewed = slice_image(patient, plane, self.simulate, self.weight, pose)
+        return slice_kspace(viewed, plane, coils, self.simulate)[:, :, None]
 
     def signal(self, wanted: NDArray[np.void], poses: tuple[Pose, ...]) -> NDArray[np.complex64]:
         """Noise-free samples (readout, coil, sample) of readouts of the plan, each with its pose."""
@@ -115,7 +124,8 @@ class _Source:
         row_of = partial(np.searchsorted, self.lines.imaging)
         for n, (shot, pose) in enumerate(zip(wanted, poses, strict=True)):
             if shot["kind"] != Kind.NOISE:
-                signal[n] = self._rows(int(shot["slice"]), pose)[row_of(shot["line"])]
+                row = row_of(shot["line"]) * self.simulate.partitions + shot["partition"]
+                signal[n] = self._rows(int(shot["slice"]), pose)[row]
         return signal
 
     def frontend(self) -> Frontend:

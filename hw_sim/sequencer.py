@@ -28,6 +28,7 @@ PLAN: Final = np.dtype(
         ("kind", "i1"),
         ("slice", "i4"),
         ("line", "i4"),  # row of the full phase-encode matrix
+        ("partition", "i4"),  # row along encode step 2
         ("average", "i4"),
         ("repetition", "i4"),
         ("flags", "u8"),
@@ -85,13 +86,17 @@ def _mark_edges(part: NDArray[np.void], by: tuple[str, ...], first: AcqFlag, las
 def _imaging(simulate: Simulate, slices: NDArray[np.intp]) -> NDArray[np.void]:
     lines = acquired_lines(simulate)
     embedded = simulate.calibration == "embedded"
+    rows = lines.imaging if embedded else lines.grid
+    if simulate.partitions > 1 and embedded:  # the middle of k-space first: there is time to learn from it
+        rows = np.concatenate((lines.calibration, np.setdiff1d(rows, lines.calibration)))
     over = {
         "repetition": np.arange(simulate.repetitions),
         "slice": slices,
         "average": np.arange(simulate.averages),
-        "line": lines.imaging if embedded else lines.grid,
+        "line": rows,
+        "partition": np.arange(simulate.partitions),
     }
-    order = ("repetition", "average", "line", "slice") if simulate.interleaved else tuple(over)
+    order = ("repetition", "average", "line", "slice", "partition") if simulate.interleaved else tuple(over)
     part = _loop(Kind.IMAGING, **{name: over[name] for name in order})
     if embedded:
         is_calibration = np.isin(part["line"], lines.calibration)
@@ -101,7 +106,11 @@ def _imaging(simulate: Simulate, slices: NDArray[np.intp]) -> NDArray[np.void]:
         part["flags"][is_calibration & ~on_grid] |= flag_mask(AcqFlag.IS_PARALLEL_CALIBRATION)
     frame = ("slice", "repetition")
     _mark_edges(part, frame, AcqFlag.FIRST_IN_SLICE, AcqFlag.LAST_IN_SLICE)
-    _mark_edges(part, (*frame, "average"), AcqFlag.FIRST_IN_ENCODE_STEP1, AcqFlag.LAST_IN_ENCODE_STEP1)
+    step1 = (*frame, "average", "partition")
+    _mark_edges(part, step1, AcqFlag.FIRST_IN_ENCODE_STEP1, AcqFlag.LAST_IN_ENCODE_STEP1)
+    if simulate.partitions > 1:
+        step2 = (*frame, "average", "line")
+        _mark_edges(part, step2, AcqFlag.FIRST_IN_ENCODE_STEP2, AcqFlag.LAST_IN_ENCODE_STEP2)
     _mark_edges(part, (*frame, "average"), AcqFlag.FIRST_IN_AVERAGE, AcqFlag.LAST_IN_AVERAGE)
     _mark_edges(part, ("repetition",), AcqFlag.FIRST_IN_REPETITION, AcqFlag.LAST_IN_REPETITION)
     return part
@@ -114,6 +123,7 @@ def _navigated(part: NDArray[np.void], simulate: Simulate, slices: int) -> NDArr
     navigator = np.zeros(1, PLAN)
     navigator["kind"] = Kind.NAVIGATOR
     navigator["slice"], navigator["line"] = slices // 2, simulate.matrix[1] // 2
+    navigator["partition"] = simulate.partitions // 2
     navigator["flags"] = flag_mask(AcqFlag.IS_NAVIGATION_DATA)
     return np.insert(part, np.arange(0, len(part), simulate.navigator_every), navigator[0])
 
@@ -129,7 +139,7 @@ def plan(simulate: Simulate, slices: int, only: Collection[int] = ()) -> NDArray
     parts = [noise]
     if simulate.calibration == "separate":
         lines = acquired_lines(simulate).calibration
-        reference = _loop(Kind.REFERENCE, slice=wanted, line=lines)
+        reference = _loop(Kind.REFERENCE, slice=wanted, line=lines, partition=np.arange(simulate.partitions))
         reference["flags"] = flag_mask(AcqFlag.IS_PARALLEL_CALIBRATION)
         parts.append(reference)
     parts.append(_navigated(_imaging(simulate, wanted), simulate, slices))

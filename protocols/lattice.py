@@ -44,8 +44,11 @@ class Lattice:
 
     def steps(self, rows: NDArray[np.integer]) -> NDArray[np.intp]:
         """Encode steps 1 that lie in these rows."""
-        step = rows.astype(np.intp) + self.limit1.centre - self.lines // 2
-        return step % self.lines if _periodic(self.limit1, self.lines) else step
+        return _steps(rows, self.limit1, self.lines)
+
+    def steps2(self, slabs: NDArray[np.integer]) -> NDArray[np.intp]:
+        """Encode steps 2 that lie in these rows."""
+        return _steps(slabs, self.limit2, self.partitions)
 
     def admits(self, step1: NDArray[np.integer], step2: NDArray[np.integer]) -> Mask:
         """Tell which (step 1, step 2) lie inside the header's limits and the matrix."""
@@ -68,6 +71,12 @@ def _rows(step: NDArray[np.integer], limit: Limit, count: int) -> NDArray[np.int
     """Rows of encode steps; k-space is periodic: a full set of steps off the centre comes in at the far end."""
     row = step.astype(np.intp) - limit.centre + count // 2
     return row % count if _periodic(limit, count) else row
+
+
+def _steps(rows: NDArray[np.integer], limit: Limit, count: int) -> NDArray[np.intp]:
+    """Encode steps of rows: the inverse of _rows."""
+    step = rows.astype(np.intp) + limit.centre - count // 2
+    return step % count if _periodic(limit, count) else step
 
 
 def _periodic(limit: Limit, count: int) -> bool:

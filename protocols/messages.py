@@ -126,7 +126,7 @@ class Reconstruction:
     header: Record  # mrd.ACQUISITION of the last readout
     arrived_ns: int
     engine: str  # which method made it
-    noise_std: NDArray[np.float32] | None = None  # (y, x) expected noise per pixel, where it is known
+    noise_std: NDArray[np.float32] | None = None  # (y, x) expected noise, where known; of the middle partition
     details: Mapping[str, str] = field(default_factory=dict)  # acceleration, calibration …: goes into the image's meta
     flags: tuple[Flag, ...] = ()
     series: str = ""  # "" for the image of the scan, else what accompanies it: network | linear | error map
@@ -144,7 +144,7 @@ class Image:
     meta: Meta = field(default_factory=dict)
     flags: tuple[Flag, ...] = ()  # known when it was made; later opinions follow as messages of their own
     arrived_ns: int = 0  # of its last readout, monotonic clock
-    noise_std: NDArray[np.float32] | None = None  # (y, x) expected noise per pixel, in units of the pixels
+    noise_std: NDArray[np.float32] | None = None  # (y, x) of the middle partition, in units of the pixels
     companion: Callable[[], NDArray[np.generic]] | None = None  # makes the linear image behind a network's, as `pixels`
 
 

@@ -53,13 +53,16 @@ class Directions(_Table):
 
 
 class Simulate(_Table):
-    """One Cartesian 2-D scan as the simulated scanner plays it; lengths in mm, times in ms."""
+    """One Cartesian scan as the simulated scanner plays it; lengths in mm, times in ms."""
 
     sequence: Annotated[Literal["gre", "se"], Field(description="spoiled gradient echo or spin echo")] = "gre"
     matrix: Annotated[tuple[int, int], Field(description="read, phase pixels of the image")] = (256, 256)
     fov_mm: Annotated[tuple[Positive, Positive], Field(description="along read, phase")] = (240.0, 240.0)
     slices: Annotated[Count, Field(description="slices of the stack (per plane of a three-plane scout)")] = 1
-    thickness_mm: Positive = 5.0
+    thickness_mm: Annotated[float, Field(gt=0, description="of a slice, or of a partition")] = 5.0
+    partitions: Annotated[
+        int, Field(ge=1, le=512, description="3-D: so many partitions along encode step 2, side by side; 1: 2-D")
+    ] = 1
     gap_mm: Annotated[float, Field(ge=0, description="between neighbouring slices")] = 0.0
     orientation: Annotated[
         Literal["axial", "sagittal", "coronal"] | Oblique | Directions,
@@ -102,6 +105,12 @@ class Simulate(_Table):
         if self.calibration != "none" and self.calibration_lines > self.matrix[1]:
             raise ValueError(
                 f"calibration_lines: got {self.calibration_lines}, wanted at most matrix[1] = {self.matrix[1]}"
+            )
+        stacked = self.slices > 1 or self.three_plane or self.interleaved
+        if self.partitions > 1 and (self.partitions % 2 or stacked):
+            raise ValueError(
+                f"partitions: got {self.partitions}, wanted an even number, and then one slice, "
+                "neither three_plane nor interleaved: a slab is measured as a whole"
             )
         if self.te_ms > (self.repetition_ms or self.te_ms):
             raise ValueError(f"te_ms: got {self.te_ms}, wanted less than repetition_ms = {self.repetition_ms}")

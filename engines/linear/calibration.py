@@ -15,7 +15,16 @@ from engines.linear.masks import gapless
 from engines.linear.preconditioned import ColumnIteration, prepare_iteration
 from engines.linear.unfold import Unfolding, equispaced, prepare_unfolding
 
-__all__ = ["Calibration", "MapMethod", "grappa_for", "iteration_for", "learn", "problem_for", "unfolding_for"]
+__all__ = [
+    "Calibration",
+    "MapMethod",
+    "grappa_for",
+    "iteration_for",
+    "learn",
+    "problem_for",
+    "ready_for",
+    "unfolding_for",
+]
 
 Mask: TypeAlias = NDArray[np.bool_]
 MapMethod: TypeAlias = Literal["walsh", "espirit"]
@@ -52,6 +61,11 @@ def learn(
     estimate = walsh_maps if method == "walsh" else espirit_maps
     maps = estimate(lines, count, first_line)
     made = Calibration(maps, support(lines, count, first_line), lines, first_line, regularisation)
+    return ready_for(made, expected)
+
+
+def ready_for(made: Calibration, expected: Mask) -> Calibration:
+    """The same calibration with what frames of the expected lines (line,) will need: weights, or columns."""
     unfolding = unfolding_for(made, expected)
     if unfolding is not None or not expected.any() or gapless(expected):
         return replace(made, unfolding=unfolding)

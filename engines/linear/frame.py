@@ -18,7 +18,7 @@ from engines.linear.partial_fourier import missing_part
 from engines.linear.preconditioned import solve_iteratively
 from engines.linear.unfold import unfold
 
-__all__ = ["Made", "Method", "make_image"]
+__all__ = ["FEWEST_CALIBRATION_LINES", "Made", "Method", "make_image"]
 
 Complex: TypeAlias = NDArray[np.complex64]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -31,7 +31,7 @@ FEWEST_CALIBRATION_LINES = 8
 class Made:
     """An image, how it was made, and what had to be done otherwise than asked."""
 
-    pixels: Complex  # (y, x)
+    pixels: Complex  # (y, x), of a slab (z, y, x)
     engine: str  # fft | unfolding | columns | columns by iteration | grappa | cg-sense | zero filled
     noise_std: NDArray[np.float32] | None = None  # (y, x) where acquired noise has sigma 1 a complex sample
     fallback: str = ""  # why it is not what was asked for; empty where it is

@@ -15,7 +15,18 @@ from engines.linear.errors import LinearError, wanted_shape
 from engines.linear.fourier import centred_crop, to_image, to_kspace
 from engines.linear.resample import upsample
 
-__all__ = ["anchored", "bounding_box", "calibration_block", "low_resolution", "normalised", "support", "walsh_maps"]
+__all__ = [
+    "anchored",
+    "bounding_box",
+    "calibration_block",
+    "covered",
+    "low_resolution",
+    "normalised",
+    "support",
+    "taper",
+    "walsh",
+    "walsh_maps",
+]
 
 TAPER: Final = 4.5  # beta of Kaiser's window: ringing below 1 %, over the fewest pixels
 FAR: Final = 1e-2  # weight of distant tissue against near tissue, as high as it does no harm where there is signal
@@ -36,11 +47,11 @@ def calibration_block(calibration: NDArray[Any], lines: int, first_line: int) ->
 
 
 def low_resolution(
-    calibration: NDArray[Any], lines: int, first_line: int, grid: tuple[int, int], *, taper: bool = False
+    calibration: NDArray[Any], lines: int, first_line: int, grid: tuple[int, int], *, tapered: bool = False
 ) -> NDArray[np.complex64]:
     """Coil images (coil, *grid) of consecutive calibration lines (coil, line, x) in hybrid space, at low resolution.
 
-    What calibration_block takes and raises; `taper` trades resolution for less ringing (TAPER).
+    What calibration_block takes and raises; `tapered` trades resolution for less ringing (TAPER).
     """
     block = calibration_block(calibration, lines, first_line)
     coils, count, reach = block.shape
@@ -48,31 +59,32 @@ def low_resolution(
     kx = np.arange(reach) - reach // 2
     keep_y = (ky >= -(grid[0] // 2)) & (ky < grid[0] - grid[0] // 2)
     keep_x = (kx >= -(grid[1] // 2)) & (kx < grid[1] - grid[1] // 2)
-    if taper:
-        block = block * np.outer(_taper(ky), _taper(kx)).astype(np.float32)
+    if tapered:
+        block = block * np.outer(taper(ky), taper(kx)).astype(np.float32)
     out = np.zeros((coils, *grid), np.complex64)
     out[:, (ky[keep_y] + grid[0] // 2)[:, None], kx[keep_x] + grid[1] // 2] = block[:, keep_y][:, :, keep_x]
     scale = np.float32(np.sqrt(grid[0] * grid[1] / (lines * calibration.shape[-1])))
     return to_image(to_image(out, 2), 1) * scale
 
 
-def _taper(k: NDArray[Any]) -> NDArray[np.float64]:
+def taper(k: NDArray[Any]) -> NDArray[np.float64]:
+    """Kaiser's window (k,) over steps of k-space that lie about 0."""
     edge = np.abs(k).max() + 0.5
     return np.i0(TAPER * np.sqrt(1 - (k / edge) ** 2)) / np.i0(TAPER)
 
 
 def _local_covariance(images: NDArray[np.complex64], window: int) -> NDArray[np.complex64]:
-    """Coil covariance (y, x, coil, coil) in a square window, with a little of what lies farther for empty places."""
-    coils, height, width = images.shape
+    """Coil covariance (*grid, coil, coil) in a window, with a little of what lies farther for empty places."""
+    coils, *grid = images.shape
     first, second = np.triu_indices(coils)
     products = images[first] * images[second].conj()
-    planes = products.view(np.float32).reshape(-1, height, width, 2)
-    near = uniform_filter(planes, (0, window, window, 0), mode="nearest")
-    wide = max(height, width) // 4 | 1
-    far = uniform_filter(uniform_filter(planes, (0, wide, wide, 0), mode="nearest"), (0, wide, wide, 0), mode="nearest")
+    planes = products.view(np.float32).reshape(-1, *grid, 2)
+    near = uniform_filter(planes, (0, *[window] * len(grid), 0), mode="nearest")
+    wide = (0, *[max(grid) // 4 | 1] * len(grid), 0)
+    far = uniform_filter(uniform_filter(planes, wide, mode="nearest"), wide, mode="nearest")
     near += FAR * far
-    smooth = near.view(np.complex64)[..., 0].transpose(1, 2, 0)
-    full = np.empty((height, width, coils, coils), np.complex64)
+    smooth = np.moveaxis(near.view(np.complex64)[..., 0], 0, -1)
+    full = np.empty((*grid, coils, coils), np.complex64)
     full[..., second, first] = smooth.conj()
     full[..., first, second] = smooth
     return full
@@ -112,9 +124,16 @@ def walsh_maps(
     smooth in phase too. Walsh et al., Magn Reson Med 2000; 43:682. Raises LinearError when there is no signal.
     """
     grid = (min(points, lines), min(points, calibration.shape[-1]))
-    images = low_resolution(calibration, lines, first_line, grid)
-    coils = images.shape[0]
-    flat = images.reshape(coils, -1)
+    local = walsh(low_resolution(calibration, lines, first_line, grid), window)
+    return normalised(upsample(local, lines, calibration.shape[-1]))
+
+
+def walsh(images: NDArray[np.complex64], window: int = 3) -> NDArray[np.complex64]:
+    """Sensitivities (coil, *grid) from coil images (coil, *grid) of two or three dimensions, on their own grid.
+
+    What walsh_maps says and raises.
+    """
+    flat = images.reshape(len(images), -1)
     values, vectors = np.linalg.eigh(flat @ flat.conj().T)
     if not values[-1] > 0:
         raise LinearError(
@@ -127,7 +146,7 @@ def walsh_maps(
     reference = local @ strongest.conj()
     size = np.abs(reference)
     local = local * np.where(size > 0, reference.conj() / np.where(size > 0, size, 1), 1)[..., None]
-    return normalised(upsample(local.transpose(2, 0, 1), lines, calibration.shape[-1]))
+    return np.moveaxis(local, -1, 0)
 
 
 def support(
@@ -145,12 +164,18 @@ def support(
     """
     coils, count, width = calibration.shape
     grid = (min(64, lines), min(64, width))
-    signal = gaussian_filter(rss(low_resolution(calibration, lines, first_line, grid, taper=True)), 0.5)
+    signal = gaussian_filter(rss(low_resolution(calibration, lines, first_line, grid, tapered=True)), 0.5)
     window = 0.44 * count * 0.44 * min(count, grid[1])  # samples that the two tapers leave, in power
     floor = 1.5 * noise_std * np.sqrt(coils * window / (lines * width))
+    return upsample(covered(signal, threshold, margin, floor).astype(np.complex64), lines, width).real > 0.5
+
+
+def covered(
+    signal: NDArray[np.floating[Any]], threshold: float, margin: float, floor: float = 0.0
+) -> NDArray[np.bool_]:
+    """Where a signal (*grid) is above `threshold` of its 98th percentile and above `floor`: holes filled, and grown."""
     inside = binary_fill_holes(signal > max(threshold * np.percentile(signal, 98), floor))
-    grown = binary_dilation(inside, iterations=max(1, round(margin * max(grid))))
-    return upsample(grown.astype(np.complex64), lines, width).real > 0.5
+    return np.asarray(binary_dilation(inside, iterations=max(1, round(margin * max(signal.shape)))))
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:

@@ -23,6 +23,7 @@ SHIPPED = (
     "cartesian_grappa",
     "cartesian_live",
     "scout",
+    "scout_3d",
     "siemens_product",
     "weekly_phantom",
 )
@@ -82,6 +83,7 @@ def test_what_is_simulated_has_everything_to_be_simulated():
     played = {protocol.name for protocol in scan_protocol.load_all() if protocol.simulate is not None}
     assert played == {
         "scout",
+        "scout_3d",
         "brain_gre_r4",
         "brain_gre_r4_navigated",
         "brain_gre_r4_network",
