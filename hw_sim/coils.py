@@ -1,7 +1,7 @@
 """Receive arrays of circular loops around the head: sensitivities by Biot-Savart, noise from the loops' losses."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
@@ -11,6 +11,7 @@ from scipy.interpolate import make_interp_spline
 
 from hw_sim.errors import SimulationError
 from hw_sim.planes import Plane, points
+from protocols.geometry import patient_from_device
 
 __all__ = ["ELECTRONICS", "Array", "head_array"]
 
@@ -34,6 +35,13 @@ class Array:
     def labels(self) -> tuple[str, ...]:
         """Names of the coils."""
         return tuple(f"L{number + 1:02d}" for number in range(len(self.gains)))
+
+    def around(self, position: str) -> "Array":
+        """The same array, which stays as it is on the table, around a patient who lies HFS, HFP, HFDR …, in LPS.
+
+        For one who lies feet first it is turned round, to where the head is.
+        """
+        return replace(self, wires_mm=patient_from_device(self.wires_mm, f"HF{position[2:]}"))
 
     def field(self, points_mm: NDArray[np.float64]) -> NDArray[np.complex128]:
         """Complex sensitivity (coil, ...) at points (..., 3): B1- = Bx - iBy of unit current, by Biot-Savart."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from hw_sim.clock import Jitter
-from protocols.events import Advice, Event, Flag
+from protocols.events import Advice, Event, Flag, Prescription
 from protocols.messages import Image
 from protocols.mrd import FRAME_COUNTERS
 
@@ -56,6 +56,7 @@ class Result:
     flags: list[Flag] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     advice: list[Advice] = field(default_factory=list)
+    prescriptions: list[Prescription] = field(default_factory=list)
     stopped: bool = False  # before its end, on advice
     jitter: Jitter = field(default_factory=lambda: Jitter(0.0, 0.0))
     closed: bool = False  # the plugin said CLOSE

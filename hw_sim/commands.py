@@ -105,6 +105,8 @@ def _verdict(shown: list[Shown], result_file: Path) -> int:
     SCREEN.print(_table(shown))
     code = 0
     for scan in shown:
+        for line in scan.planned.said if scan.planned else ():
+            SCREEN.print(f"{scan.name}: {line}", markup=False)
         told = list(scan.result.errors)
         if scan.result.missing:
             frames = ", ".join(f"slice {key[0]} repetition {key[3]}" for key in scan.result.missing[:10])

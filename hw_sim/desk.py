@@ -98,6 +98,8 @@ class Desk:
         if asked.stack is None:
             return [f"nothing was prescribed: {'; '.join(asked.reasons)}"]
         why = list(wrong_with(asked.stack, reach_of(self.simulate)))
+        if self.simulate.partitions > 1:
+            why.append("the scan is a 3-D one, which has no slices to place")
         if asked.expires_s is not None and now_s > asked.expires_s:
             why.append(f"it is stale since {now_s - asked.expires_s:.0f} s")
         if asked.patient_position != self.patient_position:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-__all__ = ["AT_REST", "HOME", "STILL", "Motion", "Pose", "Table"]
+__all__ = ["AT_REST", "HOME", "STILL", "Motion", "Pose", "Table", "carried"]
 
 Vector = tuple[float, float, float]
 
@@ -67,6 +67,12 @@ class Pose:
 
 
 AT_REST: Final = Pose()
+
+
+def carried(pose: Pose, table_mm: float, position: str) -> Pose:
+    """The pose on a table that stands so far in the bore: who lies feet first goes in with his feet."""
+    towards_head = 1.0 if position.startswith("H") else -1.0
+    return replace(pose, table_mm=pose.table_mm + towards_head * table_mm)
 
 
 @dataclass(frozen=True, slots=True)

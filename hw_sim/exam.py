@@ -1,6 +1,7 @@
 """An exam: a patient, a coil array and scans, written in TOML, run against a plugin over the wire."""
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib import resources
@@ -13,6 +14,8 @@ from hw_sim.clock import Clock, VirtualClock, WallClock
 from hw_sim.coils import Array, head_array
 from hw_sim.collect import Result
 from hw_sim.console import keep, latency_plot, write_flags
+from hw_sim.desk import Decision, Desk, Taken
+from hw_sim.devices import AT_REST, Motion, Pose, Table
 from hw_sim.errors import SimulationError
 from hw_sim.faults import Asked, Staged, ask, stage
 from hw_sim.head import load_nifti, mni_head
@@ -21,14 +24,17 @@ from hw_sim.pacing import ahead, at_once, every
 from hw_sim.paperwork import Order
 from hw_sim.phantom import ASYMMETRIC
 from hw_sim.phantom_acr import ACR_LIKE
+from hw_sim.planned import Planned
 from hw_sim.plugin import Address
+from hw_sim.prescribed import NEVER, Lying, Preceded, followed
 from hw_sim.report import Shown, page
 from hw_sim.scanner import Scanner
 from hw_sim.signal import Patient
+from hw_sim.truth import true_stack
 from hw_sim.volume_coil import volume_coil
 from protocols import scan_protocol
 from protocols.header import write_header
-from protocols.messages import Readouts
+from protocols.messages import Feedback, Readouts
 from protocols.scan_protocol import ScanProtocol
 from protocols.simulate import Simulate
 
@@ -40,6 +46,7 @@ else:
 __all__ = ["Exam", "Sending", "exam_names", "load_exam", "patient_of", "run_exam", "run_scan", "sequence_of"]
 
 T = TypeVar("T")
+Vector = tuple[float, float, float]
 Watch = Callable[[str, int, int], None]  # (what, done, of)
 
 
@@ -52,6 +59,13 @@ class Body(_Table):
 
     body: Annotated[str, Field(description="mni, phantom, acr (cylinder phantom), or a NIfTI file")] = "mni"
     position: Annotated[str, Field(pattern=r"^[HF]F(S|P|DR|DL)$")] = "HFS"
+    turn_deg: Annotated[Vector, Field(description="how the head is turned: rotation vector, LPS")] = (0.0, 0.0, 0.0)
+    shift_mm: Annotated[Vector, Field(description="how far it lies off the isocentre, LPS")] = (0.0, 0.0, 0.0)
+
+    @property
+    def lying(self) -> Lying:
+        """How the patient lies when the exam begins."""
+        return Lying(self.position, Pose(self.shift_mm, self.turn_deg))
 
 
 class Loops(_Table):
@@ -69,10 +83,27 @@ class Loops(_Table):
         return "a volume coil, two channels" if self.kind == "volume" else f"{self.coils} loops around the head"
 
 
+class Moves(_Table):
+    """How the patient moves before a scan, and stays."""
+
+    turn_deg: Vector = (0.0, 0.0, 0.0)
+    shift_mm: Vector = (0.0, 0.0, 0.0)
+
+
 class Step(_Table):
     """One scan of the exam."""
 
     protocol: str
+    prescribed: Annotated[
+        str, Field(description="plan that says where the slices lie; absent: where the protocol does")
+    ] = ""
+    decide: Annotated[
+        Decision | Literal["silent"], Field(description="what the console does with the prescription; silent: nothing")
+    ] = "accept"
+    table_mm: Annotated[float | None, Field(description="where the table goes before the scan, towards the bore")] = (
+        None
+    )
+    moves: Annotated[Moves | None, Field(description="how the patient moves before the scan")] = None
     faults: Annotated[
         tuple[str, ...], Field(description="what goes wrong, as `scanside-sim faults` lists it: motion@50%:3")
     ] = ()
@@ -169,14 +200,15 @@ def run_exam(exam: Exam, sending: Sending, out: Path, watch: Watch) -> list[Show
     watch("patient", 1, 1)
     room = _Room(exam, scanner, replace(sending, obey=sending.obey or exam.obey), out, watch)
     for step, wrong in zip(exam.scans, faults, strict=True):
-        first = room.scan(step.protocol, wrong)
+        room.before(step)
+        first = room.scan(step, wrong)
         if room.sending.obey and (first.spoilt or first.aborted):
-            room.scan(step.protocol, (), first)
+            room.scan(step, (), first)
     write_exam(exam, room.shown, out)
     return room.shown
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class _Room:
     """Where the scans of an exam are played, and what has come of them."""
 
@@ -186,18 +218,55 @@ class _Room:
     out: Path
     watch: Watch
     shown: list[Shown] = field(default_factory=list)
+    pose: Pose = AT_REST
+    table_mm: float = 0.0
 
-    def scan(self, name: str, faults: tuple[Asked, ...], before: Result | None = None) -> Result:
+    def __post_init__(self) -> None:
+        self.pose = self.exam.patient.lying.pose
+
+    def before(self, step: Step) -> None:
+        """Let the patient and the table move as they do before a scan."""
+        if step.moves is not None:
+            self.pose = self.pose.then(Pose(step.moves.shift_mm, step.moves.turn_deg))
+        if step.table_mm is not None:
+            self.table_mm = step.table_mm
+        self.scanner = replace(self.scanner, motion=Motion(self.pose, self.pose))
+
+    def scan(self, step: Step, faults: tuple[Asked, ...], before: Result | None = None) -> Result:
         """Play one scan, or acquire again what was spoilt `before`."""
-        protocol, simulate = sequence_of(name)
+        protocol, simulate = sequence_of(step.protocol)
+        simulate, words, planned = self._placed(step, simulate) if step.prescribed else (simulate, (), None)
         only = () if before is None or before.aborted else before.spoilt
-        order = Order(protocol.name, len(self.shown) + 1, self.exam.patient.position, only=only)
+        table = Table(self.table_mm, self.table_mm)
+        order = Order(protocol.name, len(self.shown) + 1, self.exam.patient.position, only=only, table=table)
         staged = stage(self.scanner, simulate, order, faults)
-        result = run_scan(staged, protocol.name, self.sending, self.watch)
+        result = run_scan(Preceded(staged.played, staged.steps, words), protocol.name, self.sending, self.watch)
         label = protocol.name if before is None else f"{protocol.name}_again"
-        keep(result, self.out / f"{len(self.shown) + 1}_{label}", staged.truths)
-        self.shown.append(Shown(label, protocol.title, result, simulate, staged.truths, before))
+        folder = self.out / f"{len(self.shown) + 1}_{label}"
+        keep(result, folder, staged.truths)
+        shown = Shown(label, protocol.title, result, simulate, staged.truths, before, planned)
+        if (picture := shown.overlay) is not None:
+            (folder / "overlay.png").write_bytes(picture)
+        self.shown.append(shown)
         return result
+
+    def _placed(self, step: Step, simulate: Simulate) -> tuple[Simulate, tuple[Feedback, ...], Planned]:
+        """Where the console measures a scan that the plugin should have prescribed, and what it tells the plugin."""
+        position = self.exam.patient.position
+        scout = next((scan.result for scan in reversed(self.shown) if scan.result.prescriptions), None)
+        made = () if scout is None else tuple(scout.prescriptions)
+        asked = next((one for one in reversed(made) if one.plan == step.prescribed), None)
+        images = () if scout is None else tuple(arrived.image for arrived in scout.images)
+        truth = true_stack(self.exam.patient.body, step.prescribed, self.pose, self.table_mm, position)
+        if asked is None or step.decide == "silent":
+            why = f"no prescription of {step.prescribed} came" if asked is None else "the console did not answer"
+            return simulate, (), Planned(step.prescribed, (f"{why}: {NEVER}",), images, asked, None, truth)
+        desk = Desk(simulate, position, step.decide, (0.0, 0.0, self.table_mm))
+        taken = Taken(asked, desk.decide(asked, time.time()))
+        said: list[str] = []
+        simulate = followed(simulate, taken, said.append)
+        planned = Planned(step.prescribed, tuple(said), images, asked, taken.answer, truth)
+        return simulate, taken.feedback(), planned
 
 
 def write_exam(exam: Exam, shown: list[Shown], out: Path) -> None:

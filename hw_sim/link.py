@@ -13,11 +13,11 @@ import numpy as np
 from hw_sim.clock import Clock, Jitter, VirtualClock
 from hw_sim.collect import Arrived, Departed, Result, key_of
 from hw_sim.errors import LinkError
-from protocols import advice
+from protocols import advice, prescription
 from protocols.bus import BusError, Subscriber
 from protocols.encode import encode
 from protocols.errors import PeerError, Vanished
-from protocols.events import Flag
+from protocols.events import Flag, Prescription
 from protocols.messages import Close, Config, Error, Feedback, Header, Image, Message, Readouts, Text
 from protocols.mrd import AcqFlag, has_flag
 from protocols.wire import Receiver, receive
@@ -223,6 +223,9 @@ class _Listener:
                 self._result.errors.append(message.text)
         elif isinstance(message, Feedback) and message.name == advice.NAME:
             self._result.advice.append(advice.decode(message.data))
+        elif isinstance(message, Feedback) and message.name == prescription.NAME:
+            said = prescription.decode(message.data)
+            self._result.prescriptions += [said] if isinstance(said, Prescription) else []
         elif isinstance(message, Close):
             self._result.closed = True
 

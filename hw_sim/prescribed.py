@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, get_args
 
-from hw_sim.desk import Decision, Desk, applied, wait_for
+from hw_sim.desk import Decision, Desk, Taken, applied, wait_for
 from hw_sim.devices import AT_REST, Motion, Pose
 from hw_sim.errors import SimulationError
 from hw_sim.faults import Staged
@@ -12,7 +12,7 @@ from protocols.messages import Feedback, Message
 from protocols.problems import nearest
 from protocols.simulate import Simulate
 
-__all__ = ["SUPINE", "AtDesk", "Lying", "Preceded", "at_desk", "decision_of"]
+__all__ = ["NEVER", "SUPINE", "AtDesk", "Lying", "Preceded", "at_desk", "decision_of", "followed"]
 
 NEVER: Final = "the default planes are measured"
 
@@ -70,9 +70,14 @@ def at_desk(
     if taken is None:
         tell(f"no prescription came within {desk.patience_s:g} s: {NEVER}")
         return simulate, ()
+    return followed(simulate, taken, tell), taken.feedback()
+
+
+def followed(simulate: Simulate, taken: Taken, tell: Callable[[str], None]) -> Simulate:
+    """The scan as the console sets it; with its default planes where it has refused what was prescribed."""
     answer = taken.answer
     if answer.stack is None:
         tell(f"prescription {answer.id} refused, {NEVER}: {'; '.join(answer.reasons)}")
-        return simulate, taken.feedback()
+        return simulate
     tell(f"prescription {answer.id} of {taken.asked.plan} {answer.decision} {'; '.join(answer.reasons)}".rstrip())
-    return applied(simulate, answer.stack), taken.feedback()
+    return applied(simulate, answer.stack)

@@ -12,6 +12,7 @@ from hw_sim.collect import Result, timeline
 from hw_sim.console import Latency, latency, latency_plot
 from hw_sim.faults import Truth
 from hw_sim.montage import montage
+from hw_sim.planned import Planned
 from protocols.messages import Image
 from protocols.simulate import Simulate
 
@@ -28,6 +29,7 @@ class Shown:
     simulate: Simulate | None = None
     truths: tuple[Truth, ...] = ()
     before: Result | None = None  # the scan whose spoilt slices were acquired again here
+    planned: Planned | None = None  # where it should lie, if the plugin was to say so
 
     @property
     def spoilt(self) -> list[Image]:
@@ -35,6 +37,16 @@ class Shown:
         images = [] if self.before is None else [arrived.image for arrived in self.before.images]
         here = {int(arrived.image.header["slice"]) for arrived in self.result.images}
         return [image for image in images if int(image.header["slice"]) in here]
+
+    @property
+    def images(self) -> list[Image]:
+        """Everything that came."""
+        return [arrived.image for arrived in self.result.images]
+
+    @property
+    def overlay(self) -> bytes | None:
+        """PNG of the scout with the slices drawn on it, where they were to be prescribed."""
+        return None if self.planned is None else self.planned.picture(self.images)
 
     @property
     def latency(self) -> Latency | None:
@@ -53,7 +65,8 @@ def _embedded(png: bytes) -> str:
 
 
 def _scan(shown: Shown) -> dict[str, Any]:
-    images = [arrived.image for arrived in shown.result.images]
+    images = shown.images
+    overlay = shown.overlay
     flags = [flag for flag in shown.result.flags if flag.severity.value != "PASS"]
     simulated = shown.simulate.model_dump(mode="json", exclude_none=True) if shown.simulate else {}
     return {
@@ -61,6 +74,8 @@ def _scan(shown: Shown) -> dict[str, Any]:
         "latency": shown.latency,
         "montage": _embedded(montage(images)) if images else "",
         "before": _embedded(montage(shown.spoilt)) if shown.spoilt else "",
+        "overlay": _embedded(overlay) if overlay else "",
+        "placed": list(shown.planned.rows(images)) if shown.planned else [],
         "meta": dict(images[0].meta) if images else {},
         "flags": flags,
         "passed": len(shown.result.flags) - len(flags),

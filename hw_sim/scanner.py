@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_sim.coils import Array
-from hw_sim.devices import STILL, Motion, Pose
+from hw_sim.devices import STILL, Motion, Pose, carried
 from hw_sim.frontend import Frontend
 from hw_sim.paperwork import Order, first_line, headers, scan_of
 from hw_sim.planes import Plane, planes
@@ -45,18 +45,23 @@ class Scanner:
         what = plan(simulate, len(where), order.only)
         labels = self.coils.labels
         weight = contrast(simulate, len(where))
-        source = _Source(self, simulate, where, lines, weight)
+        worn = replace(self, coils=self.coils.around(order.patient_position))
+        source = _Source(worn, simulate, where, lines, weight)
         every_ns = POSE_EVERY_NS if simulate.partitions == 1 else SLAB_EVERY_NS
         times_ns = np.arange(len(what)) * round(simulate.tr_ms * 1e6) // every_ns * every_ns
         return Played(
             scan=scan_of(simulate, lines, len(where), labels, order),
             plan=what,
             headers=headers(what, simulate, where, len(labels), first_line(lines), order),
-            poses=tuple(self.motion.at(int(time_ns)) for time_ns in times_ns),
+            poses=tuple(self._pose(int(time_ns), order) for time_ns in times_ns),
             tr_ms=simulate.tr_ms,
-            frontend=source.frontend(),
+            frontend=source.frontend(self._pose(0, order)),
             source=source,
         )
+
+    def _pose(self, time_ns: int, order: Order) -> Pose:
+        """Where the patient is at a moment, on a table that stands where it is ordered to."""
+        return carried(self.motion.at(time_ns), order.table.position_mm, order.patient_position)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,9 +105,9 @@ class _Source:
     def _rows(self, number: int, pose: Pose) -> NDArray[np.complex64]:
         """Acquired rows (row, coil, sample) of a slice, or of a slab line by line, with the patient in a pose."""
         if (number, pose) not in self.kept:
-            x, y, z = self.planes[number].centre_mm
-            plane = replace(self.planes[number], centre_mm=(x, y, z - pose.table_mm))
-            kspace = self._kspace(plane, pose)[:, self.lines.imaging, :, self._first_sample() :]
+            kspace = self._kspace(_on_table(self.planes[number], pose), pose)[
+                :, self.lines.imaging, :, self._first_sample() :
+            ]
             rows = kspace.reshape(len(kspace), -1, kspace.shape[-1]).swapaxes(0, 1)
             self.kept[number, pose] = np.ascontiguousarray(rows)
             while len(self.kept) > len(self.planes) + 4:
@@ -128,12 +133,11 @@ class _Source:
                 signal[n] = self._rows(int(shot["slice"]), pose)[row]
         return signal
 
-    def frontend(self) -> Frontend:
-        """Adjust noise and gain on the middle slice, as a scanner's prescan does."""
+    def frontend(self, pose: Pose) -> Frontend:
+        """Adjust noise and gain on the middle slice, as a scanner's prescan does, with the patient in a pose."""
         middle = len(self.planes) // 2
-        pose = self.scanner.motion.at(0)
         peak = float(np.abs(self._rows(middle, pose)).max())
-        noise = self._noise_std(self.planes[middle], pose) if self.simulate.snr else 0.0
+        noise = self._noise_std(_on_table(self.planes[middle], pose), pose) if self.simulate.snr else 0.0
         gain = PEAK / max(peak, 4 * noise, 1e-12)
         return Frontend(self.scanner.coils.covariance, noise, gain)
 
@@ -147,3 +151,9 @@ class _Source:
         level = np.sqrt(np.maximum(power, 0))
         inside = np.abs(coarse[0]).ravel() > 0.1 * np.abs(coarse[0]).max(initial=1e-12)
         return float(np.median(level[inside])) / (self.simulate.snr or np.inf) if inside.any() else 1e-6
+
+
+def _on_table(plane: Plane, pose: Pose) -> Plane:
+    """A plane as patient and coils see it, which the table has carried along."""
+    x, y, z = plane.centre_mm
+    return replace(plane, centre_mm=(x, y, z - pose.table_mm))

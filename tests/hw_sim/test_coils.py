@@ -51,3 +51,12 @@ def test_adc_saturates_at_full_scale():
 def test_an_impossible_array_is_refused():
     with pytest.raises(SimulationError, match="got 2, wanted 4 to 64"):
         head_array(2)
+
+
+def test_an_array_on_the_table_is_turned_against_a_patient_who_lies_otherwise():
+    array, point = head_array(8), np.array([[30.0, -50.0, 20.0]])
+    here = np.abs(array.field(point))
+    for position, from_supine in (("HFP", (-30.0, 50.0, 20.0)), ("HFDR", (-50.0, -30.0, 20.0)), ("FFS", point[0])):
+        seen = np.abs(array.around(position).field(point))
+        assert seen == pytest.approx(np.abs(array.field(np.array([from_supine]))), rel=1e-9)
+        assert np.allclose(seen, here) == (position == "FFS")
