@@ -30,6 +30,7 @@ from gadgets.prescribe import prescribe
 from gadgets.quality import quality
 from gadgets.raw_coils import coils
 from gadgets.raw_drift import drift
+from gadgets.raw_gain import gain
 from gadgets.raw_mark import mark
 from gadgets.raw_moved import moved
 from gadgets.raw_order import order
@@ -67,6 +68,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "inspect": Place(inspect, 0),
         "spikes": Place(spikes, 0),
         "coils": Place(coils, 0),
+        "gain": Place(gain, 0),
         "zipper": Place(zipper, 0),
         "phase": Place(phase, 0),
         "whiten": Place(whiten, 0),

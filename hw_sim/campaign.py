@@ -66,6 +66,8 @@ def found_at(flag: Flag, truth: Truth) -> bool | None:
     evidence, said = flag.evidence, []
     if truth.coils and len(truth.coils) == 1 and "coil" in evidence:
         said.append(evidence["coil"] == truth.coils[0])
+    if truth.fault == "swapped_coils" and "coils" in evidence:
+        said.append(evidence["coils"] == sorted(truth.coils))
     if truth.fault == "zipper" and "offset_hz" in evidence:
         said.append(abs(float(str(evidence["offset_hz"])) - float(truth.keys["hz"])) < float(truth.keys["width_hz"]))
     if truth.fault == "spike" and "sample" in evidence:

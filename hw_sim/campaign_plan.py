@@ -49,7 +49,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "scout": Kind("scout", THREE),
 }
 
-# Checks of raw data and images, by the code of their flag, and the faults that each is there for.
+# Checks of raw data and images, by the code of their flag, and the faults that each is there for; those that compare
+# noise with that of earlier scans find them once a server has seen three of the coils.
 CHECKS: Final[Mapping[str, tuple[str, ...]]] = {
     "missing_lines": ("lose_line", "nan_samples"),
     "lost_readouts": ("lose_line",),
@@ -60,8 +61,10 @@ CHECKS: Final[Mapping[str, tuple[str, ...]]] = {
     "spikes": ("spike",),
     "coil_gain": ("dead_coil",),
     "coil_noise": ("noisy_coil",),
-    "noise_drift": ("dead_coil", "detuned_coil", "noisy_coil"),  # once a server has seen three scans of the coils
+    "noise_drift": ("dead_coil", "detuned_coil", "noisy_coil"),
     "noise_level": ("noise_rise",),
+    "gain_change": ("gain_drop",),
+    "swapped_coils": ("swapped_coils",),
     "zipper": ("zipper",),
     "phase_drift": ("b0_drift",),
     "phase_jitter": ("phase_instability",),
@@ -88,7 +91,10 @@ def hunted(names: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def draw(number: int, seed: int, faults: Sequence[str], clean: float, bodies: Sequence[str]) -> Trial:
-    """Draw one scan, each time alike: kind, patient, slices, contrast, noise, and the fault if there is one."""
+    """Draw one scan, each time alike: kind, patient, slices, and the fault if there is one.
+
+    Noise is the scanner's, so the SNR is drawn once a campaign: from scan to scan only what gives the signal changes.
+    """
     chance = np.random.default_rng([seed, number])
     fault = "" if chance.random() < clean else str(chance.choice(list(faults)))
     kinds = [name for name, kind in KINDS.items() if kind.repeats or fault not in SERIES_ONLY]
@@ -96,7 +102,7 @@ def draw(number: int, seed: int, faults: Sequence[str], clean: float, bodies: Se
     changes = {
         **KINDS[kind].changes,
         "centre_mm": tuple(chance.uniform((-8, -8, -15), (8, 8, 35)).tolist()),
-        "snr": float(chance.uniform(60, 150)),
+        "snr": float(np.random.default_rng(seed).uniform(60, 150)),
     }
     text = _asked(fault, chance, Simulate(**KINDS[kind].changes)) if fault else ""
     return Trial(number, kind, str(chance.choice(list(bodies))), changes, text)

@@ -11,16 +11,18 @@ from protocols.events import Flag, Severity
 from protocols.messages import NoiseScan
 from tests.making import TOML, context, scan
 
-LIMITS = "".join(
+LIMITS = '[limits.swapped_coils]\nvalue = 0.6\ndirection = "max"\nunit = "1"\n' + "".join(
     f'[limits.{code}]\nvalue = 3.0\ndirection = "max"\nunit = "dB"\n' for code in ("noise_drift", "noise_level")
 )
 LEVEL = np.linspace(0.5, 2.0, 8)
+SHARED = np.corrcoef(np.random.default_rng(5).standard_normal((8, 12)))  # noise that coils have in common
 
 
-def judged(memory, power, dwell_us=5.0, source="this scan", name="head", toml=TOML + LIMITS):
+def judged(memory, power, dwell_us=5.0, source="this scan", name="head", toml=TOML + LIMITS, shared=None):
     """Flags of one scan by code; its noise goes into the memory."""
     made = replace(context(of=replace(scan(), coils=8, protocol_name=name), toml=toml), memory=memory)
-    noise = NoiseScan(np.diag(power).astype(np.complex64), 8192, dwell_us, source)
+    covariance = SHARED if shared is None else shared
+    noise = NoiseScan((covariance * np.sqrt(np.outer(power, power))).astype(np.complex64), 8192, dwell_us, source)
     return {m.code: m for m in drift(made)(iter([noise])) if isinstance(m, Flag)}
 
 
@@ -70,8 +72,21 @@ def test_noise_is_judged_once_a_scan_and_memory_is_bounded():
         judged(memory, LEVEL)
     assert max(len(kept) for kept in memory.levels._values.values()) == MOST_SCANS
     noise = NoiseScan(np.eye(8, dtype=np.complex64), 8192, 5.0, "this scan")
-    assert len([m for m in drift(context())(iter([noise, noise])) if isinstance(m, Flag)]) == 2
+    assert len([m for m in drift(context())(iter([noise, noise])) if isinstance(m, Flag)]) == 3
 
 
 def test_without_a_limit_it_is_unknown():
     assert {f.severity for f in judged(after_three(), LEVEL, toml=TOML).values()} == {Severity.UNKNOWN}
+
+
+def test_two_coils_that_were_exchanged_are_named_whatever_the_gain_of_their_receivers():
+    order = [0, 5, 2, 3, 4, 1, 6, 7]
+    flag = judged(after_three(0.1), LEVEL[::-1], shared=SHARED[np.ix_(order, order)])["swapped_coils"]
+    assert (flag.severity, flag.evidence["coils"]) == (Severity.WARN, [1, 5])
+    assert flag.score > 0.95
+
+
+def test_coils_without_common_noise_cannot_be_told_apart():
+    memory = Memory()
+    flags = [judged(memory, LEVEL, shared=np.eye(8))["swapped_coils"] for _ in range(4)]
+    assert {flag.severity for flag in flags} == {Severity.UNKNOWN}

@@ -39,6 +39,7 @@ def test_every_fault_that_is_drawn_can_be_asked_for_and_half_of_the_scans_are_cl
     for trial in trials:
         if trial.fault:
             assert ask(trial.fault).fault.name == trial.name
+    assert len({trial.changes["snr"] for trial in trials}) == 1  # noise is the scanner's
     assert trials == [draw(number, 3, hunted(), 0.5, ["mni", "phantom"]) for number in range(600)]
 
 
@@ -66,6 +67,8 @@ def test_a_flag_that_names_another_coil_line_or_frequency_is_not_right():
     assert found_at(flag("coil_gain", coil=3), truth(coils=(3,)))
     assert found_at(flag("coil_gain", coil=2), truth(coils=(3,))) is False
     assert found_at(flag("coil_gain"), truth(coils=(3,))) is None
+    assert found_at(flag("swapped_coils", coils=[1, 4]), truth("swapped_coils", coils=(4, 1)))
+    assert found_at(flag("swapped_coils", coils=[1, 5]), truth("swapped_coils", coils=(4, 1))) is False
     hit = truth("zipper", hz=5000.0, width_hz=300.0)
     assert found_at(flag("zipper", offset_hz=5100.0), hit)
     assert found_at(flag("zipper", offset_hz=-5000.0), hit) is False
