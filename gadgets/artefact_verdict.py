@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.artefacts.findings import Finding, findings
+from engines.artefacts.plain import plain
 from engines.artefacts.planes import planes_of
 from engines.errors import EngineError
 from gadgets.context import Context
@@ -103,7 +104,7 @@ class Examiner:
             return f"R = {acceleration:g}, made for {low:g} to {high:g}"
         if not all(map(_not_interpolated, *_pixel_mm(encoding))):
             return "its pixels are interpolated, and the network knows those that were measured"
-        return "" if image.pixels.any() else "the image is empty"
+        return _unlike_a_head(image.pixels[0, 0])
 
     def _unknown(self, image: Image, why: str, opened: Opened | str) -> Iterator[Flag]:
         if CODE in self._said:
@@ -174,6 +175,16 @@ def _pixel_mm(encoding: Encoding) -> tuple[tuple[float, float], tuple[float, flo
         )
     )
     return measured, shown
+
+
+def _unlike_a_head(pixels: NDArray[np.generic]) -> str:
+    """What tells an image (y, x) from all that the network was shown; empty where nothing does."""
+    if not pixels.any():
+        return "the image is empty"
+    seen = plain(np.abs(pixels))
+    if seen is not None and seen.too_plain:
+        return f"it is even inside ({seen.change:.1%} from pixel to pixel) as phantoms are, and made for heads"
+    return ""
 
 
 def _not_interpolated(measured_mm: float, shown_mm: float) -> bool:
