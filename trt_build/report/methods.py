@@ -37,12 +37,14 @@ Complex: TypeAlias = NDArray[np.complex64]
 Weights: TypeAlias = Mapping[tuple[str, int, str], float]  # (group, acceleration, pattern) -> lambda of l1-wavelet
 
 WITHHELD: Final = 0.03  # share of the lines, as the chain withholds them
+VALIDATED: Final = "heads"  # group whose weights were chosen on other cases than those reported
 NAMES: Final = {  # in the order of tables and panels
     "zero_filled": "zero-filled",
     "linear": "linear (ours)",
     "cg_sense": "CG-SENSE (BART)",
     "cg_sense_sigpy": "CG-SENSE (sigpy)",
     "l1_wavelet": "ℓ1-wavelet (BART)",
+    "l1_wavelet_blind": "ℓ1-wavelet (BART), weight of validation heads",
     "unet": "U-Net",
     "varnet": "E2E-VarNet",
     "network": "network (ours)",
@@ -96,19 +98,25 @@ _ecalib: dict[str, Any] = {}
 
 
 def classical(weights: Weights, ecalib: Mapping[tuple[str, int, str], bool]) -> list[Method]:
-    """Everything that needs no training; l1-wavelet with the maps and the weight that tuning found best."""
+    """Everything that needs no training; l1-wavelet with the maps and the weight that tuning found best.
 
-    def wavelet(case: Case) -> Drawn:
-        key = (case.group, case.acceleration, case.pattern)
+    Once more with those of the validation heads, whatever the group, as somebody without the answer would choose.
+    """
+
+    def wavelet(case: Case, group: str) -> Drawn:
+        key = (group, case.acceleration, case.pattern)
         maps = with_ecalib(case) if ecalib[key] else None
         return timed(lambda: bart_wavelet(case, weights[key], maps))
+
+    known = any(group == VALIDATED for group, _, _ in weights)
 
     return [
         Method("zero_filled", lambda case: timed(lambda: zero_filled(case))),
         Method("linear", _linear),
         Method("cg_sense", lambda case: timed(lambda: bart_sense(case))),
         Method("cg_sense_sigpy", lambda case: timed(lambda: sigpy_sense(case))),
-        Method("l1_wavelet", wavelet),
+        Method("l1_wavelet", lambda case: wavelet(case, case.group)),
+        *([Method("l1_wavelet_blind", lambda case: wavelet(case, VALIDATED))] if known else []),
     ]
 
 

@@ -21,7 +21,8 @@ included, which counts as error of every method.
 Time is from the last readout on; what can be made before it is not in it: maps, inverses, opened engines.
 
 ℓ1-wavelet (30 iterations, pics -R W:3:0:lambda) has the weight and the maps, ours or ecalib's, that are best for it: on
-validation subjects for test heads, on the reported cases themselves for the other groups, which is in its favour.
+validation subjects for test heads, on the reported cases themselves for the other groups, which is in its favour. Its
+second row has those of the validation heads in every group, as somebody would choose who does not know the answer.
 Heads of test subjects are measured, not pictured: their pictures are not for publication.
 """
 NOTHING: Final = "Not measured: there is no network.\n"
