@@ -2,7 +2,7 @@
 
 A phantom is even inside and sharp at its edges; tissue has grain everywhere, and an artefact adds to it. Measured on
 1,000 images of the validation and test subjects (clean and spoilt, half of each): 1.5 % are plain, none of a blurred
-head; all 12 of an ellipsoid phantom are, and 3 real ones of water phantoms, none of the MNI head or of 7 images of real heads.
+head; all 12 of an ellipsoid phantom are, and 3 real ones of water phantoms, none of the MNI head or of 7 real heads.
 """
 
 from dataclasses import dataclass
