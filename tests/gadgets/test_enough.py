@@ -18,9 +18,9 @@ from tests.making import context
 SNR = 10.0  # of one average, by a complex sample's noise; by a real part's it is root of two more
 
 
-def came(target, **more):
+def came(target, name="brain_gre_r4", **more):
     """Flags and lines, in their order, of two slices with four averages in turn."""
-    _, simulate = sequence_of("brain_gre_r4")
+    _, simulate = sequence_of(name)
     given = {"acceleration": 1, "calibration": "none", "averages": 4, "interleaved": True, "snr": SNR, **more}
     small = simulate.model_copy(update={"matrix": (64, 32), "slices": 2, **given})
     played = Scanner(ASYMMETRIC, head_array(8)).prepare(small, Order("test"))
@@ -72,3 +72,12 @@ def test_without_a_noise_scan_or_without_neighbouring_lines_it_cannot_be_told():
     for more in ({"noise_readouts": 0}, {"acceleration": 4}):
         (flag,) = told(SNR, **more)
         assert flag.severity is Severity.UNKNOWN
+
+
+def test_the_shipped_scan_protocol_with_averages_says_it_before_the_last_one():
+    protocol, simulate = sequence_of("brain_gre_averaged")
+    target = dict(protocol.chain.nodes)["enough"]["target"]
+    as_shipped = {"acceleration": simulate.acceleration, "calibration": simulate.calibration, "snr": simulate.snr}
+    (flag,) = told(target, "brain_gre_averaged", averages=simulate.averages, **as_shipped)
+    assert flag.severity is Severity.PASS
+    assert flag.evidence["averages"] < flag.evidence["of"] == simulate.averages

@@ -15,6 +15,7 @@ from protocols.problems import ProtocolError, line_of
 from protocols.scan import Encoding, Limit, Scan
 
 SHIPPED = (
+    "brain_gre_averaged",
     "brain_gre_r4",
     "brain_gre_r4_navigated",
     "brain_gre_r4_network",
@@ -84,6 +85,7 @@ def test_what_is_simulated_has_everything_to_be_simulated():
     assert played == {
         "scout",
         "scout_3d",
+        "brain_gre_averaged",
         "brain_gre_r4",
         "brain_gre_r4_navigated",
         "brain_gre_r4_network",
