@@ -1,8 +1,8 @@
 """Whether an image is too plain to be a head: what the network was never shown, and takes ripples at its edges for.
 
-A phantom is even inside and sharp at its edges; tissue has grain everywhere, and an artefact adds to it. Measured on
-1,000 images of the validation and test subjects (clean and spoilt, half of each): 1.5 % are plain, none of a blurred
-head; all 12 of an ellipsoid phantom are, and 3 real ones of water phantoms, none of the MNI head or of 7 real heads.
+A phantom is even inside and sharp at its edges; tissue has grain everywhere, and an artefact adds to it. Of 650 images
+of the validation subjects, clean and spoilt, 0.5 % are plain, of 650 of the test subjects 1.4 %, and none that is
+blurred; all 12 of an ellipsoid phantom are, 3 real ones of water phantoms, and none of the MNI head or of 8 real ones.
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from scipy.ndimage import binary_erosion, uniform_filter
 
 __all__ = ["Plain", "plain"]
 
+SIDE: Final = 128  # pixels that the longer side is shrunk to, or up to twice as many: grain has a size in a head
 PERCENTILE: Final = 99.0  # of an image, that is 1 then
 OBJECT: Final = 0.2  # mean of the pixels around one of the object, at least
 AROUND, RIM, GRAIN = 9, 3, 3  # pixels: of that mean, that are left out at the rim, that noise is averaged over
@@ -37,7 +38,7 @@ class Plain:
 
 def plain(pixels: NDArray[np.generic]) -> Plain | None:
     """Measure magnitudes (y, x); None where there is no object to speak of."""
-    image = np.asarray(pixels, np.float32)
+    image = _shrunk(np.asarray(pixels, np.float32))
     image = image / np.float32(np.percentile(image, PERCENTILE) or 1.0)
     inside = binary_erosion(uniform_filter(image, AROUND) > OBJECT, iterations=RIM)
     if np.count_nonzero(inside) < FEWEST:
@@ -47,3 +48,11 @@ def plain(pixels: NDArray[np.generic]) -> Plain | None:
     whole = float(changes.sum())
     strongest = float(changes[int(0.9 * len(changes)) :].sum())
     return Plain(float(np.sqrt(changes[len(changes) // 2])), strongest / whole if whole > 0 else 1.0)
+
+
+def _shrunk(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The means of blocks, so that matrices are alike."""
+    every = max(1, max(image.shape) // SIDE)
+    rows, columns = (size // every for size in image.shape)
+    blocks = image[: rows * every, : columns * every].reshape(rows, every, columns, every)
+    return np.asarray(blocks.mean((1, 3)), np.float32)
