@@ -35,10 +35,10 @@ OTHER = flag_mask(
 def gain(context: Context) -> Node:
     """Follow the noise of every coil from the first lines to the last, at both ends of readouts in the outer half.
 
-    `gain_change`: how far the noise of the coil that changed most lies from where it was at first, in dB; the gain of a
-    receiver carries noise and signal alike, so that a scan may go dark in one coil with all of its lines there. Told
-    when it breaks the limit, and the worst at the end. UNKNOWN is a scan with fewer than sixteen readouts in the outer
-    half of k-space. What makes all the noise of a coil its own, and leaves its level, is not seen.
+    `gain_change`: how far the noise of the coil that changed most lies from where it was at first, in dB. A receiver's
+    gain carries noise and signal alike, so that no line has to come twice, and motion is no change of it. Told when it
+    breaks the limit, and the worst at the end. UNKNOWN is a scan with fewer than sixteen readouts in the outer half of
+    k-space. What changes a coil's signal and leaves its noise is not seen.
     """
     return behind(lambda: _Watch(context))
 
