@@ -37,8 +37,8 @@ def test_a_gain_that_drops_by_6_db_in_mid_scan_is_told_with_its_coil_before_the_
         assert early.evidence["line"] >= 20 + 20 * seed
 
 
-def test_a_steady_head_passes_in_every_one_of_20_scans_and_its_motion_is_no_change_of_gain():
-    for seed in range(20):
+def test_a_steady_head_passes_in_every_one_of_ten_scans_and_its_motion_is_no_change_of_gain():
+    for seed in range(10):
         (flag,) = flags(batches(seed))
         assert flag.severity is Severity.PASS
         (flag,) = flags([*batches(seed), *(b for b in batches(seed + 20, coil=0, since=0, db=0.0))])
