@@ -42,7 +42,7 @@ class _Ear:
         self._context = context
         self._limit = context.protocol.limits.get("zipper")
         self._waiting: list[NDArray[np.complex64]] = []  # (readout, coil, sample) that are no whole block yet
-        self._heights: deque[NDArray[np.float64]] = deque(maxlen=MOST_BLOCKS)  # of each block (column,)
+        self._heights: deque[NDArray[np.float32]] = deque(maxlen=MOST_BLOCKS)  # of each block (column,)
         self._broken: NDArray[np.intp] | None = None  # blocks so far that break the limit (column,)
         self._dwell_us = 0.0
         self._steps: list[int] = []  # least and largest encode step so far
@@ -84,7 +84,7 @@ class _Ear:
         self._heights.clear()
 
     def _judge(self, block: NDArray[np.complex64]) -> None:
-        heights = heights_db(log_spectrum(block), len(block))
+        heights = heights_db(log_spectrum(block), len(block)).astype(np.float32)
         if self._broken is None:
             self._broken = np.zeros(len(heights), np.intp)
         if self._limit is not None:
@@ -104,7 +104,8 @@ class _Ear:
             yield flag
 
     def _flag(self) -> Flag:
-        heights = np.median(self._heights, axis=0)
+        ordered, count = np.sort(np.array(self._heights).T.copy(), axis=1), len(self._heights)
+        heights = (ordered[:, (count - 1) // 2] + ordered[:, count // 2]) / 2
         column = int(np.argmax(heights))
         height = float(heights[column])
         evidence: dict[str, object] = {"column": column}
