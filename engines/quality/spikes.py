@@ -100,6 +100,8 @@ def _suspects(parts: NDArray[np.float32], weights: NDArray[np.float32]) -> tuple
     level = _noise(odd, parts, weights)
     least = level * np.float32(ODD**2 * _gain(weights) if len(weights) else LOUD**2)
     rows = np.flatnonzero(odd.max(axis=1) > least)
+    if not len(rows):
+        return level, rows
     power = _power(parts[rows]) if len(weights) else odd[rows]
     stands = odd[rows] > least[rows, None] if len(weights) else _alone(power)
     row, place = np.nonzero((power > np.float32(LOUD**2) * level[rows, None]) & stands)
