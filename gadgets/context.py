@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.positioning.scout import Scout
 from gadgets.lend import Lender
 from protocols.channel import Channel
 from protocols.events import Flag, Severity
@@ -52,6 +53,7 @@ class Memory:
 
     noise: Kept[NoiseScan] = field(default_factory=lambda: Kept(32))
     calibrations: Kept[object] = field(default_factory=lambda: Kept(64))
+    scouts: Kept[Scout] = field(default_factory=lambda: Kept(4))
     levels: Kept[NDArray[np.float64]] = field(default_factory=lambda: Kept(32))  # noise (scan, coil) of an array, dB
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gadgets.context import Context
+from gadgets.displaced import FEWEST, Displaced, unknown
 from protocols.errors import PeerError
 from protocols.events import Flag, Prescription, Severity
 from protocols.geometry import Grid, Handedness, grid_of, handedness
@@ -20,16 +21,19 @@ __all__ = ["placed"]
 REPEAT = "prescribe anew from a new scout, or go on with the slices as they are"
 
 
-def placed(context: Context, mm: float = 1.0, deg: float = 1.0) -> Node:
+def placed(context: Context, mm: float = 1.0, deg: float = 1.0, moved_mm: float = 3.0, moved_deg: float = 3.0) -> Node:
     """Compare every image with the prescription that the console names at the scan's beginning, if it names one.
 
     A console says what was asked of it and what it has set, as MRD 1028 `ScansidePrescription`. Flagged are: other
     values set, a refusal, another patient position, a prescription that is stale by time or by a move of the table, an
     image that lies `mm` or `deg` off what was set, unreadable words. Images bear `Scanside.Prescription…` meta.
+
+    The first half of the slices is laid upon the scout that the prescription names: beyond `moved_mm` or `moved_deg`
+    the patient has moved since, and the prescription is stale (flag `displaced`).
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        desk = _Desk(context, mm, deg)
+        desk = _Desk(context, mm, deg, (moved_mm, moved_deg))
         for message in messages:
             if isinstance(message, Feedback) and message.name == NAME:
                 yield from desk.hear(message)
@@ -50,6 +54,8 @@ class _Desk:
     context: Context
     mm: float
     deg: float
+    moved: tuple[float, float]  # mm, deg
+    displaced: Displaced | None = None
     asked: Prescription | None = None
     answer: Answer | None = None
     worst: Apart | None = None
@@ -67,6 +73,7 @@ class _Desk:
             return
         if isinstance(said, Prescription):
             self.asked = said
+            self._recall(said)
             return
         if self.answer is not None and _values(self.answer) != _values(said):
             text = f"the console answered twice, {self.answer.decision}, then {said.decision}; the last answer counts"
@@ -76,6 +83,9 @@ class _Desk:
 
     def judge(self, image: Image) -> Iterator[Flag]:
         """Say once what the console did otherwise, and the first image that lies elsewhere than was set."""
+        if self.displaced is not None:
+            self.displaced.see(image)
+            yield from self.displaced.told()
         if not self.judged and self.answer is not None:
             self.judged = True
             for text in self._otherwise(self.answer, image.header):
@@ -96,6 +106,10 @@ class _Desk:
 
     def close(self) -> Iterator[Flag]:
         """Say that everything lies where it was set, where that is so."""
+        if self.displaced is not None:
+            yield from self.displaced.told(at_end=True)
+        elif self.asked is not None and self.asked.stack is not None and self.images:
+            yield unknown(self.context, f"no volume of scout '{self.asked.scout_measurement_id}' is known here")
         if self.worst is not None and not self.told:
             text = f"{self.images} images lie where the console said it had set them, {self.worst} off at worst"
             yield self._flag(Severity.PASS, text, score=round(self.worst.centre_mm, 3))
@@ -112,6 +126,13 @@ class _Desk:
         )
         said = {"": self.answer.id, "Decision": self.answer.decision, **known}
         return {f"Scanside.Prescription{name}": value for name, value in said.items() if value}
+
+    def _recall(self, asked: Prescription) -> None:
+        """Be ready to compare images with the scout that was prescribed from, if it is known here."""
+        scout = self.context.memory.scouts.get((asked.scout_measurement_id,))
+        if asked.stack is not None and scout is not None and self.displaced is None:
+            middle_mm, half = np.array(asked.stack.centre_mm), -(-asked.stack.slices // 2)
+            self.displaced = Displaced(self.context, scout, middle_mm, max(half, FEWEST), *self.moved)
 
     def _otherwise(self, answer: Answer, header: Record) -> Iterator[str]:
         asked, position = self.asked, self.context.scan.patient_position

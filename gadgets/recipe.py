@@ -39,6 +39,7 @@ from gadgets.raw_physiology import physiology
 from gadgets.raw_spikes import spikes
 from gadgets.raw_zipper import zipper
 from gadgets.reconstruct import reconstruct
+from gadgets.remember import remember
 from gadgets.whiten import whiten
 from protocols.problems import Problem, ProtocolError, nearest
 from protocols.scan_protocol import ScanProtocol
@@ -84,6 +85,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "reconstruct": Place(reconstruct, 1),
         "network": Place(network, 1),
         "finish": Place(finish, 1),
+        "remember": Place(remember, 1),
         "placed": Place(placed, 1),
         "mark": Place(mark, 1),
         "advice": Place(advice, 1),

@@ -1,0 +1,51 @@
+"""remember: keep the volume of a scout for the scans that follow."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from engines.positioning.scout import Scout
+from gadgets.context import Context
+from gadgets.image_verdict import series_of
+from protocols.errors import PeerError
+from protocols.geometry import grid_of, lps_from_pixel
+from protocols.messages import Image, Message
+from protocols.stream import Node
+
+__all__ = ["remember"]
+
+
+def remember(context: Context) -> Node:
+    """Keep every volume of a scan by its measurement id, the last one stays; slices are not kept.
+
+    Scans that are prescribed from it are compared with it: `placed` says when the patient has moved in between.
+    """
+
+    def node(messages: Iterator[Message]) -> Iterator[Message]:
+        for message in messages:
+            yield message
+            if isinstance(message, Image) and message.pixels.shape[1] > 1 and not series_of(message):
+                _keep(message, context)
+
+    return node
+
+
+def _keep(image: Image, context: Context) -> None:
+    try:
+        corner, *steps = lps_from_pixel(grid_of(image.header), np.eye(4, 3, -1))
+    except PeerError:
+        return
+    affine = np.eye(4)
+    affine[:3] = np.column_stack([step - corner for step in steps] + [corner])
+    x, y, z = (float(mm) for mm in image.header["patient_table_position"])
+    scout = Scout(
+        pixels=np.abs(image.pixels[0]).astype(np.float32),
+        affine=affine,
+        noise=None,
+        patient_position=context.scan.patient_position,
+        table_position_mm=(x, y, z),
+        measurement_id=context.scan.measurement_id,
+        time_s=time.time(),
+    )
+    context.memory.scouts.put((context.scan.measurement_id,), scout)

@@ -1,0 +1,87 @@
+"""A patient who moves between scout and scan is told of from the images; one who lies still is not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gadgets.placed import placed
+from gadgets.remember import remember
+from hw_sim.devices import AT_REST, Pose
+from protocols.events import Flag
+from protocols.geometry import Grid, lps_from_pixel, place
+from protocols.messages import Image
+from protocols.mrd import IMAGE
+from protocols.stack import Stack, centres_mm
+from tests.engines.positioning.test_rigid import OTHER, T1, mni_head
+from tests.gadgets.test_placed import SCAN, answer, asked, word
+from tests.making import context
+
+STACK = Stack(
+    centre_mm=(0.0, 0.0, 10.0), read_dir=(1, 0, 0), phase_dir=(0, 1, 0), slice_dir=(0, 0, 1),
+    field_of_view_mm=(220.0, 240.0), thickness_mm=4.0, gap_mm=4.0, slices=12,
+)  # fmt: skip
+
+
+def image(grid, pose, contrast, number=0):
+    index = np.moveaxis(np.indices(grid.matrix), 0, -1)
+    pixels = mni_head().image(pose.to_patient(lps_from_pixel(grid, index)), lambda tissue: contrast.get(tissue.name, 0))
+    header = place(np.zeros(1, IMAGE)[0], grid)
+    header["slice"] = number
+    return Image(header, pixels.T[None])
+
+
+def scout():
+    grid = Grid((48, 48, 40), (240.0, 240.0, 200.0), (0.0, 0.0, 0.0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
+    return image(grid, AT_REST, T1)
+
+
+def slices(pose, count=12):
+    for number, centre in enumerate(centres_mm(STACK)[:count]):
+        grid = Grid((55, 60, 1), (220.0, 240.0, 4.0), tuple(centre), (1, 0, 0), (0, 1, 0), (0, 0, 1))
+        yield image(grid, pose, OTHER, number)
+
+
+def told(*images, known=True):
+    """What a prescribed scan says of the patient's place, after a scout."""
+    surroundings = context(of=replace(SCAN, measurement_id="scout_1"))
+    if known:
+        list(remember(surroundings)(iter([scout()])))
+    words = word(asked(stack=STACK)), word(answer(stack=STACK))
+    passed = list(placed(surroundings)(iter([*words, *images])))
+    assert [message.header["slice"] for message in passed if isinstance(message, Image)] == list(range(len(images)))
+    return [message for message in passed if isinstance(message, Flag) and message.code == "displaced"]
+
+
+@pytest.mark.parametrize(
+    ("pose", "stale"),
+    [
+        (AT_REST, False),
+        (Pose((5.0, 0.0, 0.0)), True),
+        (Pose((0.0, -3.0, 4.0)), True),
+        (Pose(turn_deg=(5.0, 0.0, 0.0)), True),
+        (Pose(turn_deg=(0.0, 3.0, -4.0)), True),
+    ],
+)
+def test_a_patient_who_moves_by_5_mm_or_5_deg_makes_the_prescription_stale(pose, stale):
+    (flag,) = told(*slices(pose))
+    assert flag.severity.value == ("WARN" if stale else "PASS")
+    assert ("the prescription is stale" in flag.message) == stale
+    assert flag.evidence["mm"] == pytest.approx(
+        np.linalg.norm(pose.from_patient(np.array(STACK.centre_mm)) - STACK.centre_mm), abs=1.2
+    )
+    assert flag.evidence["deg"] == pytest.approx(np.linalg.norm(pose.turn_deg), abs=1.2)
+    assert flag.evidence["slices"] == 6  # half of them are enough
+
+
+def test_what_cannot_be_told_is_unknown_and_says_why():
+    (unknown,) = told(*slices(AT_REST), known=False)
+    assert unknown.severity.value == "UNKNOWN"
+    assert "no volume of scout 'scout_1' is known here" in unknown.message
+    (few,) = told(*slices(AT_REST, 2))
+    assert "2 slices came, 4 were wanted" in few.message
+    dark = [
+        replace(one, pixels=np.random.default_rng(1).random(one.pixels.shape, np.float32)) for one in slices(AT_REST)
+    ]
+    (unlike,) = told(*dark)
+    assert "the images are unlike the scout" in unlike.message
