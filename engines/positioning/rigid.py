@@ -1,5 +1,6 @@
 """How a head has moved between two measurements: the turn and the shift that lay one upon the other."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations_with_replacement
 from typing import Final, TypeAlias
@@ -11,7 +12,7 @@ from scipy import ndimage
 from engines.positioning.scout import Scout
 from protocols.geometry import rotation_of
 
-__all__ = ["STILL", "Moved", "Points", "aligned", "points_of"]
+__all__ = ["STILL", "Moved", "Points", "aligned", "points_of", "searched"]
 
 Array: TypeAlias = NDArray[np.float64]
 SMOOTH_MM: Final = (9.0, 4.5)  # of the images, coarse and fine
@@ -21,6 +22,8 @@ POWERS: Final = 4  # of a polynomial that takes one contrast to the other
 ORDER: Final = 3  # of the polynomial of place by which shading may differ: coils stay where the head does not
 OUTLIER: Final = 3.0  # robust standard deviations from which a point counts less
 MOST: Final = 12_000  # points
+FEW: Final = 1_500  # points, and
+FIRST_STEPS: Final = 8  # steps, from each of many beginnings
 BRIGHT: Final = 0.1  # of the 98th percentile: darker points tell little
 CLOSED: Final = 3  # voxels: clefts of a surface that are narrower are none
 RADIUS_MM: Final = 100.0  # of a head: what a turn does at its rim
@@ -90,6 +93,12 @@ def aligned(then: Points, now: Scout, start: Moved = STILL, depth_mm: float = 0.
     return found
 
 
+def searched(then: Points, now: Scout, starts: Iterable[Moved]) -> Moved:
+    """The first guess, a few steps on, from which points look most like a scout; for heads that lie far apart."""
+    image, few = _Image.of(now, SMOOTH_MM[0], 0.0), then.thinned(FEW)
+    return max((_descended(few, image, start, FIRST_STEPS) for start in starts), key=lambda moved: moved.likeness)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Image:
     """A smoothed scout with its slopes."""
@@ -135,12 +144,12 @@ def _beneath(scout: Scout, depth_mm: float) -> NDArray[np.bool_]:
     return np.asarray(ndimage.distance_transform_edt(whole, sampling=spacing_mm) > depth_mm)
 
 
-def _descended(then: Points, image: _Image, found: Moved) -> Moved:
+def _descended(then: Points, image: _Image, found: Moved, steps: int = STEPS) -> Moved:
     """Steps of Gauss-Newton until they are small."""
     turn, shift = found.turn, found.shift_mm
     shading = _shading(then.places_mm)
     likeness = 0.0
-    for _ in range(STEPS):
+    for _ in range(steps):
         places = then.places_mm @ turn.T + shift
         values, slopes, inside = image.at(places)
         if np.count_nonzero(inside) < 100:
