@@ -21,6 +21,7 @@ MOST_READOUTS = 32  # of one batch, from all over it
 BLOCK = 16  # readouts that are judged together
 MOST_BLOCKS = 256  # that are remembered
 EARLY, LEAST = 4, 2  # blocks before a line is said in mid-scan, and before anything is said at its end
+EACH = 3  # blocks of two slices before a line is said in mid-scan of several: a small object is in one
 SPAN = 0.5  # of k-space that must have come before a line is said in mid-scan: neighbouring lines are alike
 ADVICE = "close the door of the scanner room, take out what has a cable or battery, and repeat the scan"
 
@@ -29,8 +30,8 @@ def zipper(context: Context) -> Node:
     """Look for a narrow line in the spectrum of the readouts that stays where it is from the first to the last.
 
     The score is how far it stands above the columns around it, in dB: the median over blocks of sixteen readouts, since
-    anatomy is strong in few of them and hides a transmitter there. It is told when half of k-space has come, and at the
-    end; one that is heard in less than half of the scan is not told.
+    anatomy is strong in few of them and hides a transmitter there. It is told when half of k-space has come, where
+    there are several slices of two, and at the end; one that is heard in less than half of the scan is not told.
     """
     return behind(lambda: _Ear(context))
 
@@ -45,6 +46,9 @@ class _Ear:
         self._heights: deque[NDArray[np.float32]] = deque(maxlen=MOST_BLOCKS)  # of each block (column,)
         self._broken: NDArray[np.intp] | None = None  # blocks so far that break the limit (column,)
         self._dwell_us = 0.0
+        slices = context.scan.encodings[0].limits.get("slice")
+        self._of_slice: dict[int, int] = {}  # blocks so far by the slice in which they ended
+        self._two = 1 if slices is None else min(slices.maximum + 1, 2)
         self._steps: list[int] = []  # least and largest encode step so far
         self._wide = SPAN * context.scan.encodings[0].encoded_matrix[1]
         self._told = False
@@ -67,7 +71,7 @@ class _Ear:
         while sum(map(len, self._waiting)) >= BLOCK:
             gathered = np.concatenate(self._waiting)
             self._waiting = [gathered[BLOCK:]]
-            self._judge(gathered[:BLOCK])
+            self._judge(gathered[:BLOCK], int(message.headers["idx"]["slice"][which[-1]]))
             yield from self._early()
 
     def close(self) -> Iterator[Flag]:
@@ -80,10 +84,11 @@ class _Ear:
 
     def _forget(self) -> None:
         """Begin anew: readouts of another length have other columns."""
-        self._waiting, self._broken = [], None
+        self._waiting, self._broken, self._of_slice = [], None, {}
         self._heights.clear()
 
-    def _judge(self, block: NDArray[np.complex64]) -> None:
+    def _judge(self, block: NDArray[np.complex64], slice_: int) -> None:
+        self._of_slice[slice_] = self._of_slice.get(slice_, 0) + 1
         heights = heights_db(log_spectrum(block), len(block)).astype(np.float32)
         if self._broken is None:
             self._broken = np.zeros(len(heights), np.intp)
@@ -96,8 +101,13 @@ class _Ear:
     def _early(self) -> Iterator[Flag]:
         if self._told or len(self._heights) < EARLY or self._steps[1] - self._steps[0] < self._wide:
             return
-        if self._broken is None or 2 * self._broken.max() < len(self._heights):
-            return  # no median breaks the limit
+        if sum(blocks >= EACH for blocks in self._of_slice.values()) < self._two:
+            return
+        if self._broken is None or self._limit is None or 2 * self._broken.max() < len(self._heights):
+            return
+        latest = np.median(list(self._heights)[-EACH:], axis=0)
+        if not ((latest > self._limit.value) & (2 * self._broken >= len(self._heights))).any():
+            return  # no line stands both in most of the blocks and in the last ones
         flag = self._flag()
         if flag.severity.broken:
             self._told = True

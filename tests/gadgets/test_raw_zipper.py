@@ -49,6 +49,19 @@ def test_a_head_without_interference_passes_in_every_one_of_20_scans():
         assert flag.severity is Severity.PASS
 
 
+def test_what_stands_in_the_first_of_two_slices_alone_is_not_told_in_mid_scan_and_what_stands_in_both_is():
+    of = scan(lines=128, slice=(0, 1))
+
+    def stack(second):
+        yield from batches(amplitude=1.0)
+        for batch in batches(2, amplitude=second):
+            batch.headers["idx"]["slice"] = 1
+            yield batch
+
+    assert [flag.severity for flag in flags(stack(0.0), of=of)] == [Severity.PASS]
+    assert [flag.severity for flag in flags(stack(1.0), of=of)] == [Severity.WARN, Severity.WARN]
+
+
 def test_with_the_resonance_in_the_header_the_frequency_of_the_transmitter_is_told():
     of = replace(scan(lines=128), resonance_hz=123_200_000.0)
     flag = flags(batches(amplitude=1.0), of=of)[-1]
