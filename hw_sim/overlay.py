@@ -101,7 +101,7 @@ def overlay(scout: Sequence[Image], stack: Stack, truth: Stack | None = None, ti
     figure = Figure(figsize=(4.0 * len(shown), 4.4), layout="constrained", facecolor="black")
     for number, view in enumerate(shown):
         axes = figure.add_subplot(1, len(shown), number + 1)
-        axes.imshow(view.pixels, cmap="gray", vmin=0, vmax=float(np.percentile(view.pixels, 99)) or 1.0,
+        axes.imshow(view.pixels, cmap="gray", vmin=0, vmax=float(np.percentile(view.pixels, 95)) or 1.0,
                     aspect=float(view.grid.spacing_mm()[1] / view.grid.spacing_mm()[0]))  # fmt: skip
         axes.set_autoscale_on(False)
         axes.set_title(view.name, color="white")

@@ -67,7 +67,9 @@ def exam(tmp_path_factory):
     (out / "head.toml").write_text(write_landmarks(truth), encoding="utf-8")
     before, table = changed("scout_3d", matrix="[32, 32]", partitions=28, thickness_mm=9.0)
     plan = f'[chain.prescribe]\nlandmarks = "{out}/head.toml"\nplan = "hippocampus_coronal"\n\n[limits.snr]'
-    before = re.sub(r'"locate",? ?', "", before).replace('"mark", "quality"', '"mark", "prescribe", "quality"')
+    before = re.sub(r'"locate", |(?ms:^\[engines\].*?\n\n)|(?m:^locate = .*\n)', "", before).replace(
+        '"mark", "quality"', '"mark", "prescribe", "quality"'
+    )
     (folder / "scout_3d.toml").write_text(before.replace("[limits.snr]", plan, 1) + table, encoding="utf-8")
     small = "".join(changed("brain_gre_r4", matrix="[48, 48]", slices=2, calibration_lines=16))
     (folder / "brain_gre_r4.toml").write_text(small, encoding="utf-8")
