@@ -98,7 +98,7 @@ class Card(_Table):
 
     name: Annotated[Name, Field(description="the folder's name")]
     version: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$", description="for example '1.0'")]
-    task: Annotated[Literal["unrolled", "artefacts"], Field(description="what the chain uses it for")]
+    task: Annotated[Literal["unrolled", "artefacts", "landmarks"], Field(description="what the chain uses it for")]
     summary: Annotated[str, Field(description="one line for people")]
     strength: Annotated[
         float, Field(gt=0, description="lambda of the inverse is (strength * share of lines / level of signal)^2")

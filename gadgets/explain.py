@@ -11,7 +11,8 @@ from protocols.scan_protocol import ScanProtocol, find, load
 
 __all__ = ["examine"]
 
-TASKS: Final = {"network": "unrolled", "artefacts": "artefacts"}  # what a gadget borrows a model for
+# What a gadget borrows a model for.
+TASKS: Final = {"network": "unrolled", "artefacts": "artefacts", "locate": "landmarks"}
 
 
 def examine(

@@ -34,7 +34,7 @@ class Opened:
 
     model: "Model"
     whole: "Engine"
-    cascades: "tuple[Engine, ...]"  # empty where the model has none
+    cascades: "tuple[Engine, ...]"  # graphs besides `model`; empty where the model has none
     why_not: Mapping[str, str]  # backend that was passed over -> reason
 
     @property
@@ -133,12 +133,12 @@ class Loan:
         raise EngineError("; ".join(f"{backend}: {why}" for backend, why in why_not.items()))
 
     def _cascades(self, model: "Model", backend: str) -> "tuple[Engine, ...]":
-        """The network in parts; without them a frame whose inverse is not there has no network image."""
-        names = [name for name in model.card.graphs if name.startswith("cascade_")]
+        """Its other graphs: the network in parts, for a frame whose inverse is not there, or a second network."""
+        names = sorted(name for name in model.card.graphs if name != "model")
         try:
-            return tuple(self._enter(model, backend, f"cascade_{number}") for number in range(len(names)))
+            return tuple(self._enter(model, backend, name) for name in names)
         except EngineError as error:
-            log.warning("nothing bridges the first frame", model=self.name, reason=str(error))
+            log.warning("a network without its other graphs", model=self.name, reason=str(error))
             return ()
 
     def _enter(self, model: "Model", backend: str, graph: str) -> "Engine":

@@ -21,6 +21,7 @@ from gadgets.context import Context
 from gadgets.enough import enough
 from gadgets.finish import finish
 from gadgets.inspect_raw import inspect
+from gadgets.locate import locate
 from gadgets.navigator import navigator
 from gadgets.network import network
 from gadgets.oversampling import oversampling
@@ -90,12 +91,13 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "mark": Place(mark, 1),
         "advice": Place(advice, 1),
         "prescribe": Place(prescribe, 1),
+        "locate": Place(locate, 1),
         "quality": Place(quality, 2),
         "phantom": Place(phantom, 2),
         "artefacts": Place(artefacts, 2),
     }
 )
-BORROWERS: Final = ("network", "artefacts")  # gadgets that need a model
+BORROWERS: Final = ("network", "artefacts", "locate")  # gadgets that need a model
 NEEDED: Final = ("oversampling", "accumulate", "reconstruct", "finish")
 ORDER: Final = tuple(NODES)
 

@@ -32,7 +32,11 @@ class Landmarks(BaseModel):
     region90_mm: Annotated[Mapping[str, float], Field(description="radius that holds it with 90 %")] = Field(
         default_factory=dict
     )
+    covariance_mm2: Annotated[
+        tuple[tuple[float, ...], ...], Field(description="of all coordinates in the order of landmarks, if known")
+    ] = ()
     surfaces: Mapping[str, tuple[Vector, ...]] = Field(default_factory=dict)
+    refused: Annotated[tuple[str, ...], Field(description="why nothing of it is to be used, CODE: a sentence")] = ()
 
 
 def load_landmarks(path: Path) -> Landmarks:
@@ -55,6 +59,8 @@ def write_landmarks(found: Landmarks) -> str:
         f"time_s = {found.time_s!r}",
         *([] if found.snr is None else [f"snr = {found.snr!r}"]),
         f"cut = {json.dumps(found.cut)}",
+        *([f"covariance_mm2 = {json.dumps(found.covariance_mm2)}"] if found.covariance_mm2 else []),
+        *([f"refused = {json.dumps(found.refused)}"] if found.refused else []),
     ]
     tables = ["", "[landmarks]", *(f"{name} = {_vector(place)}" for name, place in found.landmarks.items())]
     if found.region90_mm:

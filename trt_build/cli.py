@@ -53,6 +53,10 @@ app = typer.Typer(
     \b
     scanside-build train-artefacts  the network that finds artefacts in images
     \b
+    scanside-build landmarks where landmarks of heads are, by registration: what the next one learns from
+    \b
+    scanside-build train-landmarks  the networks that find landmarks in scouts
+    \b
     scanside-build compile   a model for a backend, with progress
     \b
     scanside-build verify    that every backend makes the same images
@@ -64,6 +68,8 @@ app = typer.Typer(
     scanside-build report    what the network reaches, beside what a user would take instead
     \b
     scanside-build trust     whether structures that it invents or erases are told
+    \b
+    scanside-build positions how far what is prescribed of scouts lies from the truth
     \b
     scanside-build info      what could be built with, on this machine
     """,
@@ -184,6 +190,62 @@ def train_artefacts(
     from trt_build.artefacts.command import Options, run
 
     run(Options(folder, out, scans, steps, seed, workers))
+
+
+@app.command()
+def landmarks(
+    folder: Annotated[Path, typer.Argument(help="Folder of NIfTI heads with label maps and split.csv.")],
+    out: Annotated[Path, typer.Option(help="File to write; trt_build/landmarks/truth.json is the one that is read.")],
+) -> None:
+    """Find the places of all landmarks in heads by registration of a template; two seconds a head.
+
+    Example: scanside-build landmarks ../shared/data/heads --out trt_build/landmarks/truth.json
+    """
+    from trt_build.landmarks.truth import run
+
+    run(folder, out)
+
+
+@app.command("train-landmarks")
+def train_landmarks(
+    folder: Annotated[Path, typer.Argument(help="Folder of NIfTI volumes with label maps and split.csv.")],
+    out: Annotated[Path, typer.Option(help="Folder for the simulated scouts and checkpoint.pt.")],
+    scouts: Annotated[int, typer.Option(min=1, help="Simulated scouts, four views each.")] = 3000,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimiser for the near view.")] = 2500,
+    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that simulate scouts.")] = 2,
+) -> None:
+    """Train the networks that find landmarks in scouts, on heads in random poses; twenty minutes on 2 CPU cores.
+
+    Example: scanside-build train-landmarks ../shared/data/heads --out runs/landmarks
+    """
+    from trt_build.landmarks.command import Options, run
+
+    run(Options(folder, out, scouts, steps, seed, workers))
+
+
+@app.command()
+def positions(  # noqa: PLR0913, PLR0917 - a command line has many options
+    data: Annotated[Path, typer.Option(help="Folder of NIfTI volumes with label maps and split.csv.")] = DATA / "heads",
+    out: Annotated[Path, typer.Option(help="Folder for report.md, report.json and errors.png.")] = Path(
+        "out/positions"
+    ),
+    model: Annotated[str, typer.Option(help="Name or folder of a model.")] = "head_landmarks",
+    scouts: Annotated[int, typer.Option(min=1, help="3-D scouts.")] = 504,
+    solved: Annotated[int, typer.Option(min=0, help="3-D scouts that are reconstructed of undersampled k-space.")] = 96,
+    localizers: Annotated[int, typer.Option(min=0, help="Three-plane ones.")] = 200,
+    contrasts: Annotated[int, typer.Option(min=0, help="3-D ones of contrasts that other sequences make.")] = 200,
+    bad: Annotated[int, typer.Option(min=0, help="Of each kind without a whole head.")] = 100,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    allow_unsigned: Annotated[bool, typer.Option(help="Take a model that nobody signed.")] = False,  # noqa: FBT002
+) -> None:
+    """Scan the test subjects in random poses, and compare what is prescribed of the scouts with the truth.
+
+    Example: scanside-build positions --data ../shared/data/heads
+    """
+    from trt_build.landmarks.positions import Options, run
+
+    run(Options(data, out, model, scouts, solved, localizers, contrasts, bad, workers, allow_unsigned))
 
 
 @app.command()

@@ -111,8 +111,15 @@ def export_network(network: Unrolled, folder: Path, facts: Facts) -> None:
     write_folder(folder, [(graph, _cases(network, graph)) for graph in graphs], card)
 
 
-def write_folder(folder: Path, graphs: Sequence[tuple[Graph, Mapping[str, Arrays]]], card: Mapping[str, Any]) -> None:
+def write_folder(
+    folder: Path,
+    graphs: Sequence[tuple[Graph, Mapping[str, Arrays]]],
+    card: Mapping[str, Any],
+    files: Mapping[str, bytes] | None = None,
+) -> None:
     """Write graphs, each with small inputs by the name of the case, and a card; an older folder goes when all is well.
+
+    `files` are further ones that the task needs, by name.
 
     Every graph is checked against its module. Raises ExportError where ONNX Runtime computes something else, and
     ModelError where the card would not be one.
@@ -129,6 +136,8 @@ def write_folder(folder: Path, graphs: Sequence[tuple[Graph, Mapping[str, Arrays
                 _compare(part / f"{graph.name}.onnx", given, wanted)
                 vectors |= {f"{graph.name}/{case}/{port}": value for port, value in (given | wanted).items()}
         np.savez_compressed(part / "vectors.npz", **vectors)  # type: ignore[arg-type]
+        for name, content in (files or {}).items():
+            (part / name).write_bytes(content)
         _write_card(part, card)
         shutil.rmtree(folder, ignore_errors=True)
         part.replace(folder)

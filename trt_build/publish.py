@@ -15,6 +15,7 @@ from trt_build.data.recipe import Recipe as DataRecipe
 from trt_build.data.validation import validation_setups
 from trt_build.data.volumes import Split, open_source
 from trt_build.export import ExportError, Facts, export_network
+from trt_build.landmarks.publish import publish_landmarks
 from trt_build.networks.unrolled import Unrolled
 from trt_build.training.batch import Batch, batch_of
 from trt_build.training.checkpoint import FREE, CheckpointError
@@ -59,6 +60,11 @@ def publish(options: Options, tell: Callable[[str], None]) -> None:
     if state.get("task") == "artefacts":
         facts = {name: getattr(options, name) for name in ("version", "data_name", "data_licence", "data_source")}
         publish_artefacts(state, options.out, options.folder, options.checkpoint.parent, facts, tell)
+        tell(_written(options.out))
+        return
+    if state.get("task") == "landmarks":
+        facts = {name: getattr(options, name) for name in ("version", "data_name", "data_licence", "data_source")}
+        publish_landmarks(state, options.out, options.folder, facts, tell)
         tell(_written(options.out))
         return
     recipe = Recipe.model_validate(state["recipe"])

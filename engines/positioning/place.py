@@ -60,25 +60,37 @@ def place(anatomy: Anatomy, plan: str, points: Points, surfaces: Surfaces) -> St
 
 
 def spread(
-    anatomy: Anatomy, plan: str, points: Points, surfaces: Surfaces, region90_mm: Mapping[str, float]
+    anatomy: Anatomy,
+    plan: str,
+    points: Points,
+    surfaces: Surfaces,
+    region90_mm: Mapping[str, float],
+    covariance: NDArray[np.float64] | None = None,
 ) -> tuple[float, float] | None:
     """Half-widths of the stack's 90 % region, mm and degrees; None where that of a landmark is not known.
 
-    To first order: landmarks err independently and alike in all directions, surfaces not at all.
+    To first order, of errors with a covariance of all coordinates (3 n, 3 n) in the order of points, mm^2; without one
+    landmarks err independently and alike in all directions. Surfaces do not err.
     """
     names = anatomy.made_of(plan)
-    if not all(name in region90_mm for name in names):
-        return None
+    if covariance is None:
+        if not all(name in region90_mm for name in names):
+            return None
+        root = np.diag(np.repeat([region90_mm[name] / BALL90 for name in names], 3))
+    else:
+        rows = np.array([3 * list(points).index(name) + axis for name in names for axis in range(3)])
+        sizes, directions = np.linalg.eigh(covariance[np.ix_(rows, rows)])
+        root = (directions * np.sqrt(np.maximum(sizes, 0.0))).T
     best = place(anatomy, plan, points, surfaces)
-    response = []  # of centre, mm, and turn, rad, to one standard deviation of each coordinate
+    response = []  # of centre, mm, and turn, rad, to one mm of each coordinate
     for name in names:
         for along in np.eye(3):
             other = place(anatomy, plan, {**points, name: points[name] + STEP_MM * along}, surfaces)
             turn = best.axes().T @ other.axes()
             centre_mm = best.axes().T @ np.subtract(other.centre_mm, best.centre_mm)
             turn_rad = np.array((turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1])) / 2
-            response.append(np.append(centre_mm, turn_rad) * region90_mm[name] / (STEP_MM * BALL90))
-    draws = np.random.default_rng(0).standard_normal((DRAWS, len(response))) @ np.array(response)
+            response.append(np.append(centre_mm, turn_rad) / STEP_MM)
+    draws = np.random.default_rng(0).standard_normal((DRAWS, len(response))) @ root @ np.array(response)
     sizes = np.linalg.norm(draws.reshape(DRAWS, 2, 3), axis=2)
     mm, rad = np.quantile(sizes, 0.9, axis=0)
     return float(mm), float(np.rad2deg(rad))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.positioning.axes import Implausible, Points, fitted_plane
 from engines.positioning.place import Surfaces, place, spread
@@ -51,7 +52,7 @@ def prescribe(
     region: tuple[float, float] | None = None
     stack, why = _stack(case, now_s, reach, scout)
     if stack is not None:
-        region = spread(anatomy, plan, case.points, case.surfaces, found.region90_mm)
+        region = spread(anatomy, plan, case.points, case.surfaces, found.region90_mm, _covariance(case))
         why = [*_doubts(case, region)]
     return Prescription(
         id=_id(case, now_s),
@@ -68,6 +69,14 @@ def prescribe(
         region90_deg=None if region is None else region[1],
         expires_s=found.time_s + anatomy.limits.scout_age_s,
     )
+
+
+def _covariance(case: _Case) -> NDArray[np.float64] | None:
+    """That of the landmarks, where one of that size was given and all of them are places."""
+    given = np.array(case.found.covariance_mm2, np.float64)
+    size = 3 * len(case.points)
+    whole = given.shape == (size, size) and len(case.points) == len(case.found.landmarks)
+    return given if whole and np.isfinite(given).all() else None
 
 
 def _stack(case: _Case, now_s: float, reach: Reach | None, scout: str) -> tuple[Stack | None, list[str]]:
@@ -87,6 +96,7 @@ def _stack(case: _Case, now_s: float, reach: Reach | None, scout: str) -> tuple[
 def _useless(case: _Case, now_s: float, scout: str) -> Iterator[str]:
     """What makes landmarks useless before one looks at them."""
     anatomy, found = case.anatomy, case.found
+    yield from found.refused
     if found.anatomy != anatomy.name:
         yield f"wrong_anatomy: the landmarks are of '{found.anatomy}', the plan is for '{anatomy.name}'"
     elif case.plan not in anatomy.plans:

@@ -14,7 +14,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Column, Table
 
-GROUPS = ("ready", "receive", "latency", "series", "network", "artefacts", "checks", "judge", "advice", "published")
+GROUPS = (
+    "ready",
+    "receive",
+    "latency",
+    "series",
+    "network",
+    "artefacts",
+    "checks",
+    "judge",
+    "advice",
+    "positioning",
+    "published",
+)
 OUT = Path("out/bench.json")
 
 

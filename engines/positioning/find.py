@@ -1,0 +1,213 @@
+"""From a scout to landmarks: one small network for the pose, one for the places, and what speaks against them."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import EngineError
+from engines.positioning.grid import NEAR_MIDDLE_MM, Sheet, far, near
+from engines.positioning.pose import Pose, fitted
+from engines.positioning.scout import Scout
+from engines.positioning.shape import likeliest
+from engines.positioning.surfaces import Outline, beyond, hull_of
+from engines.positioning.template import Template
+from protocols.landmarks import Landmarks
+
+__all__ = ["Answer", "Seen", "find", "look"]
+
+Infer = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
+GLANCE: Final = ((0.0, 0.0, 0.0),)
+# Millimetres and degrees along and about L, P, S by which the last views are beside the pose.
+LOOKS: Final = (*GLANCE, (2.0, 0.0, 0.0), (0.0, 2.0, 0.0), (0.0, 0.0, 2.0))
+SLACK_MM: Final = 2.0  # by which bodies differ from the template
+ABSENT_MM: Final = 1e5  # standard deviation of what is not there
+FEWEST: Final = 6  # landmarks that a pose needs
+ODD_MM: Final = 9.0  # root mean square by which landmarks may lie off the template
+SIZES: Final = (0.65, 1.3)  # of a body by the template
+BALL90: Final = 1.4435  # radius of a ball that holds 90 % of a normal distribution, by its root mean square
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answer:
+    """What a network says of one view."""
+
+    places_mm: NDArray[np.float64]  # (name, 3) about the middle of the view, of the second network LPS mm
+    off_mm: NDArray[np.float64]  # (name,) how far they are likely to lie off
+    present: NDArray[np.float64]  # (name,) probability
+    plausible: float  # probability
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What both networks make of a scout, before anybody asks whether it is to be believed."""
+
+    sheet: Sheet
+    far: Answer
+    near: Answer
+    pose: Pose  # of the template
+    places_mm: NDArray[np.float64]  # (name, 3) LPS mm
+    covariance: NDArray[np.float64]  # (3 name, 3 name) of their errors, mm^2
+    off_mm: NDArray[np.float64]  # (name,) root of its trace
+    present: NDArray[np.float64]  # (name,) probability
+
+    @property
+    def plausible(self) -> float:
+        """Probability of such a body, by the less convinced of both."""
+        return min(self.far.plausible, self.near.plausible)
+
+
+def find(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) -> Landmarks:
+    """Find landmarks and surfaces in a scout; what is not seen is missing, `refused` says why nothing is to be used.
+
+    Raises EngineError where a network's answer cannot be read.
+    """
+    known = {
+        "anatomy": template.anatomy,
+        "patient_position": scout.patient_position,
+        "table_position_mm": scout.table_position_mm,
+        "measurement_id": scout.measurement_id,
+        "time_s": scout.time_s,
+    }
+    if scout.pixels.ndim != 3 or not np.nanmax(np.abs(scout.pixels), initial=0.0) > 0:
+        return Landmarks(**known, landmarks={}, refused=("no_signal: the scout is empty",))
+    seen = look(scout, template, far_infer, near_infer)
+    if seen is None:
+        why = f"landmark_missing: too few landmarks of a {template.anatomy} are seen for any pose"
+        return Landmarks(**known, landmarks={}, refused=(why,))
+    outline = Outline(seen.sheet, seen.pose, template, scout.noise)
+    brain = {name: hull_of(template, name, seen.pose, seen.places_mm) for name in template.ends}
+    cut = [name for name, points in brain.items() if beyond(seen.sheet, points)]
+    surfaces = {**brain, "head": outline.points_mm()}
+    there = [n for n in template.landmarks() if seen.present[n] >= template.present]
+    names = template.names
+    return Landmarks(
+        **known,
+        snr=outline.level / outline.noise if outline.noise else None,
+        cut=(*cut, *(["head"] if outline.cut() else [])),
+        landmarks={names[n]: _vector(seen.places_mm[n]) for n in there},
+        region90_mm={names[n]: float(template.factors[n] * seen.off_mm[n]) for n in there},
+        covariance_mm2=_covariance(seen, template, there),
+        surfaces={name: tuple(map(_vector, points)) for name, points in surfaces.items()},
+        refused=tuple(_against(seen, template)),
+    )
+
+
+def look(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) -> Seen | None:
+    """Ask both networks; None where so few landmarks are seen that there is no pose."""
+    sheet, count = Sheet(scout), len(template.names)
+    (first,) = _answers(far_infer({"seen": far(sheet)}), count)
+    places_mm, off_mm = first.places_mm + sheet.middle_mm, first.off_mm
+    if (first.present >= 0.5).sum() < FEWEST:
+        return None
+    pose = _posed(template, places_mm, off_mm, first.present)
+    for views in (GLANCE, GLANCE, LOOKS):
+        second = _looked(sheet, pose, template, near_infer, views)
+        # Ends of the brain lie outside the near view: they stay as they were first seen.
+        better = second.present >= 0.5
+        places_mm = np.where(better[:, None], second.places_mm, first.places_mm + sheet.middle_mm)
+        off_mm = np.where(better, second.off_mm, first.off_mm)
+        if better.sum() < FEWEST:
+            break
+        pose = _posed(template, places_mm, off_mm, np.where(better, second.present, 0.0))
+    shape_mm, covariance = likeliest(
+        template.places_mm,
+        template.modes_mm,
+        template.rest_mm,
+        pose.to_template(places_mm),
+        np.where(better | (first.present >= 0.5), off_mm / pose.scale, ABSENT_MM),
+    )
+    turned = np.kron(np.eye(count), pose.scale * pose.turn)
+    covariance = turned @ covariance @ turned.T
+    places_mm = pose.to_scanner(shape_mm)
+    off_mm = np.sqrt(np.maximum(np.diag(covariance).reshape(-1, 3).sum(1), 0.0))
+    ends = [n for numbers in template.ends.values() for n in numbers]
+    present = second.present.copy()
+    present[ends] = first.present[ends]
+    return Seen(sheet, first, second, pose, places_mm, covariance, off_mm, present)
+
+
+def _looked(
+    sheet: Sheet, pose: Pose, template: Template, infer: Infer, views: tuple[tuple[float, float, float], ...]
+) -> Answer:
+    """What is near, of several views slightly beside a pose and of their mirror images; places in the scanner."""
+    poses = [_beside(pose, np.array(view)) for view in views]
+    seen = np.concatenate([near(sheet, beside) for beside in poses])
+    seen = np.concatenate([seen, seen[..., ::-1]])
+    answers = _answers(infer({"seen": np.ascontiguousarray(seen)}), len(template.names))
+    swapped = template.mirrored()
+    places, offs, presents = [], [], []
+    for number, made in enumerate(answers):
+        beside, turned = poses[number % len(poses)], number >= len(poses)
+        at = (made.places_mm * (-1, 1, 1))[swapped] if turned else made.places_mm
+        places.append(beside.to_scanner(at + NEAR_MIDDLE_MM))
+        offs.append((made.off_mm[swapped] if turned else made.off_mm) * beside.scale)
+        presents.append(made.present[swapped] if turned else made.present)
+    trust = 1 / np.array(offs)[..., None] ** 2
+    mean = (trust * places).sum(0) / trust.sum(0)
+    apart = np.sqrt(((np.array(places) - mean) ** 2).sum(2).mean(0))
+    off_mm = np.sqrt(np.mean(offs, axis=0) ** 2 + apart**2)
+    return Answer(mean, off_mm, np.mean(presents, axis=0), float(np.mean([made.plausible for made in answers])))
+
+
+def _beside(pose: Pose, by: NDArray[np.float64]) -> Pose:
+    """A pose shifted by mm of the template and turned about the same axis by as many degrees."""
+    x, y, z = np.deg2rad(by)
+    cross = np.array(((0, -z, y), (z, 0, -x), (-y, x, 0)))
+    turn = np.eye(3) + cross + cross @ cross / 2
+    left, _, right = np.linalg.svd(turn)
+    return Pose(pose.turn @ left @ right, pose.scale, pose.shift_mm + pose.turn @ by)
+
+
+def _posed(
+    template: Template, places_mm: NDArray[np.float64], off_mm: NDArray[np.float64], present: NDArray[np.float64]
+) -> Pose:
+    return fitted(template.places_mm, places_mm, np.where(present >= 0.5, off_mm, ABSENT_MM), SLACK_MM)
+
+
+def _covariance(seen: Seen, template: Template, there: list[int]) -> tuple[tuple[float, ...], ...]:
+    """That of some landmarks, stretched so that each has its 90 % region."""
+    stretch = np.repeat(template.factors[there] / BALL90, 3)
+    rows = np.array([3 * n + axis for n in there for axis in range(3)], np.intp)
+    made = stretch[:, None] * seen.covariance[np.ix_(rows, rows)] * stretch
+    return tuple(tuple(float(value) for value in row) for row in np.round(made, 4))
+
+
+def _against(seen: Seen, template: Template) -> Iterator[str]:
+    """Why nothing of it is to be used, one sentence each."""
+    anatomy = template.anatomy
+    if seen.plausible < template.plausible:
+        yield (
+            f"wrong_anatomy: the scout shows no whole {anatomy} without doubt "
+            f"({100 * seen.plausible:.0f} %, {100 * template.plausible:.0f} % are wanted)"
+        )
+    low, high = SIZES
+    if not low <= seen.pose.scale <= high:
+        yield f"implausible: a {anatomy} {seen.pose.scale:.2f} times the usual size; {low:g} to {high:g} were wanted"
+    there = seen.near.present >= 0.5
+    off_mm = np.linalg.norm(seen.pose.to_scanner(template.places_mm) - seen.near.places_mm, axis=1)[there]
+    rms_mm = float(np.sqrt((off_mm**2).mean())) if off_mm.size else float("inf")
+    if not rms_mm <= ODD_MM:
+        yield f"implausible: landmarks lie {rms_mm:.0f} mm off those of any {anatomy}; {ODD_MM:g} mm are allowed"
+
+
+def _answers(made: Mapping[str, NDArray[Any]], names: int) -> list[Answer]:
+    """What a network says, one view at a time; raises EngineError where it cannot be read."""
+    frames = len(made["place"])
+    wanted = {"place": (frames, names, 3), "off": (frames, names), "present": (frames, names), "plausible": (frames, 1)}
+    for port, shape in wanted.items():
+        if made[port].shape != shape:
+            raise EngineError(f"output {port!r}: got {made[port].shape}, wanted {shape}; export the model again")
+        if not np.isfinite(made[port]).all():
+            raise EngineError(f"output {port!r} is not finite")
+    parts = (made[port].astype(np.float64) for port in ("place", "off", "present", "plausible"))
+    return [
+        Answer(place, off, present, float(plausible[0])) for place, off, present, plausible in zip(*parts, strict=True)
+    ]
+
+
+def _vector(values: NDArray[np.float64]) -> tuple[float, float, float]:
+    x, y, z = (float(value) for value in values)
+    return x, y, z

@@ -1,0 +1,101 @@
+"""What the networks are shown of a scout: brightness and what was measured, on a grid of fixed size."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from engines.positioning.pose import Pose
+from engines.positioning.scout import Scout
+
+__all__ = ["FAR_MM", "FAR_SHAPE", "NEAR_MIDDLE_MM", "NEAR_MM", "NEAR_SHAPE", "Sheet", "far", "lattice", "near"]
+
+FAR_MM: Final = 12.0
+FAR_SHAPE: Final = (24, 24, 24)  # (z, y, x) about the middle of the scout: 288 mm
+NEAR_MM: Final = 4.0
+NEAR_SHAPE: Final = (28, 36, 28)  # (z, y, x) in the template: from cerebellum to eyes
+NEAR_MIDDLE_MM: Final = (0.0, -12.0, -18.0)  # LPS
+BLUR: Final = 0.4  # standard deviation by distance of the points it is asked at
+THIN: Final = 0.05  # share of a neighbourhood that must have been measured
+BRIGHT: Final = 98.0  # percentile of what was measured that is 1 then
+MOST: Final = 3.0
+FINEST_MM: Final = 3.0  # voxels that are smaller are averaged: the landmarks are found on 4 mm
+
+Tensor = NDArray[np.float32]
+
+
+class Sheet:
+    """A scout prepared to be looked at: gaps filled with zeros, smoothed for either grid, once each."""
+
+    def __init__(self, scout: Scout) -> None:
+        pixels, affine = _averaged(scout.pixels, scout.affine)
+        self.affine = affine
+        self.known = np.isfinite(pixels).astype(np.float32)
+        self.pixels = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
+        self.spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)[::-1]  # z, y, x
+        self.inverse = np.linalg.inv(affine)
+        middle = (np.array(pixels.shape[::-1]) - 1) / 2
+        self.middle_mm = affine[:3, :3] @ middle + affine[:3, 3]
+        self._smooth: dict[float, tuple[Tensor, Tensor]] = {}
+
+    def smooth(self, spacing_mm: float) -> tuple[Tensor, Tensor]:
+        """Pixels and share of what was measured (z, y, x), blurred for points `spacing_mm` apart."""
+        if spacing_mm not in self._smooth:
+            self._smooth[spacing_mm] = self._smoothed(spacing_mm)
+        return self._smooth[spacing_mm]
+
+    def _smoothed(self, spacing_mm: float) -> tuple[Tensor, Tensor]:
+        sigma = BLUR * np.sqrt(np.maximum(spacing_mm**2 - self.spacing_mm**2, 0)) / self.spacing_mm
+        share = ndimage.gaussian_filter(self.known, sigma, mode="constant", truncate=3.0)
+        pixels = ndimage.gaussian_filter(self.pixels, sigma, mode="constant", truncate=3.0)
+        return pixels / np.maximum(share, THIN), share
+
+    def at(self, pixels: Tensor, places_mm: NDArray[np.float64]) -> Tensor:
+        """Values at places (..., 3), LPS mm, by trilinear interpolation; zero outside."""
+        voxels = np.moveaxis(places_mm @ self.inverse[:3, :3].T + self.inverse[:3, 3], -1, 0)[::-1]
+        return ndimage.map_coordinates(pixels, voxels, order=1, output=np.float32)
+
+
+def far(sheet: Sheet) -> Tensor:
+    """The whole scout (1, 2, *FAR_SHAPE), axes along S, P, L about its middle."""
+    return _shown(sheet, FAR_MM, lattice(FAR_SHAPE, FAR_MM) + sheet.middle_mm)
+
+
+def near(sheet: Sheet, pose: Pose) -> Tensor:
+    """The middle of the head (1, 2, *NEAR_SHAPE) as the template lies."""
+    places_mm = lattice(NEAR_SHAPE, NEAR_MM) + np.array(NEAR_MIDDLE_MM)
+    return _shown(sheet, NEAR_MM, pose.to_scanner(places_mm))
+
+
+def lattice(shape: tuple[int, int, int], spacing_mm: float) -> NDArray[np.float64]:
+    """Places (z, y, x, 3) of a grid about its middle, LPS mm."""
+    z, y, x = (spacing_mm * (np.arange(size) - (size - 1) / 2) for size in shape)
+    return np.stack(np.broadcast_arrays(x, y[:, None], z[:, None, None]), -1)
+
+
+def _shown(sheet: Sheet, spacing_mm: float, places_mm: NDArray[np.float64]) -> Tensor:
+    pixels, share = sheet.smooth(spacing_mm)
+    known = np.clip(sheet.at(share, places_mm), 0, 1)
+    seen = sheet.at(pixels, places_mm) * (known > THIN)
+    measured = seen[known > THIN]
+    bright = float(np.percentile(measured, BRIGHT)) if measured.size else 0.0
+    return np.stack([np.minimum(seen / np.float32(bright or 1.0), MOST), known])[None].astype(np.float32)
+
+
+def _averaged(pixels: NDArray[np.float32], affine: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
+    """Blocks of voxels averaged where they are small."""
+    spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)[::-1]
+    blocks = [
+        max(1, min(round(FINEST_MM / mm), size)) for mm, size in zip(spacing_mm.tolist(), pixels.shape, strict=True)
+    ]
+    if blocks == [1, 1, 1]:
+        return pixels, affine
+    sizes = [size // block for size, block in zip(pixels.shape, blocks, strict=True)]
+    cut = pixels[tuple(slice(0, size * block) for size, block in zip(sizes, blocks, strict=True))]
+    shape = [number for pair in zip(sizes, blocks, strict=True) for number in pair]
+    steps = np.array(blocks[::-1])
+    moved = affine.copy()
+    moved[:3, 3] += affine[:3, :3] @ ((steps - 1) / 2)
+    moved[:3, :3] *= steps
+    return cut.reshape(shape).mean((1, 3, 5)), moved

@@ -1,0 +1,71 @@
+"""What a model knows of a body besides its weights: names, mean places, how far its figures are to be believed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.errors import ModelError
+from engines.model import Model
+
+__all__ = ["FILE", "Template", "template_of"]
+
+FILE: Final = "template.json"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Template:
+    """A mean body, LPS mm of its own."""
+
+    anatomy: str
+    names: tuple[str, ...]  # of the networks' outputs; those of `ends` are no landmarks of the anatomy
+    places_mm: NDArray[np.float64]  # (name, 3)
+    modes_mm: NDArray[np.float64]  # (mode, name, 3) along which bodies differ, one standard deviation long
+    rest_mm: float  # by which they differ beside that
+    ends: Mapping[str, tuple[int, ...]]  # surface -> where it ends: left, right, front, back, top, bottom
+    hulls: Mapping[str, NDArray[np.float64]]  # surface -> (n, 3) points on its outside
+    factors: NDArray[np.float64]  # (name,) radius of the 90 % region by what the network says
+    present: float  # probability from which on a landmark is there
+    plausible: float  # probability from which on it is such a body
+    lowest_mm: float  # S below which a body goes on beyond what a scout has to show
+
+    def landmarks(self) -> tuple[int, ...]:
+        """Outputs that are landmarks of the anatomy."""
+        ends = {number for numbers in self.ends.values() for number in numbers}
+        return tuple(number for number in range(len(self.names)) if number not in ends)
+
+    def mirrored(self) -> list[int]:
+        """For every output the one that is its mirror image: left is right."""
+        other = [name.replace("left", "#").replace("right", "left").replace("#", "right") for name in self.names]
+        return [self.names.index(name) for name in other]
+
+
+def template_of(model: Model) -> Template:
+    """Read the template of a model whose task is landmarks; raises ModelError."""
+    where = model.folder / FILE
+    if FILE not in model.card.files:
+        raise ModelError(f"{model.folder}: its card names no {FILE}, which a model for landmarks has; export it again")
+    try:
+        return _template(json.loads(model.read(FILE)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{where}: not a template ({error!r}); export the model again") from error
+
+
+def _template(read: Mapping[str, Any]) -> Template:
+    names = tuple(read["places"])
+    return Template(
+        str(read["anatomy"]),
+        names,
+        np.array([read["places"][name] for name in names], np.float64).reshape(-1, 3),
+        np.array(read["modes"], np.float64).reshape(-1, len(names), 3),
+        float(read["rest_mm"]),
+        {surface: tuple(names.index(name) for name in ends) for surface, ends in read["ends"].items()},
+        {surface: np.array(points, np.float64).reshape(-1, 3) for surface, points in read["hulls"].items()},
+        np.array([read["factors"][name] for name in names], np.float64),
+        float(read["present"]),
+        float(read["plausible"]),
+        float(read["lowest_mm"]),
+    )

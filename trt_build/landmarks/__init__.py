@@ -1,0 +1,1 @@
+"""Where landmarks of heads are: truth by registration, simulated scouts, training, export, report."""

@@ -1,0 +1,125 @@
+"""How far what is found and prescribed lies from the truth, of one scout."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.positioning.axes import Implausible, axis
+from engines.positioning.place import place
+from engines.positioning.prescribe import prescribe
+from engines.positioning.surfaces import outermost
+from protocols.anatomy import Anatomy
+from protocols.landmarks import Landmarks
+from protocols.stack import Stack
+from trt_build.landmarks.drawn import HeadPose
+from trt_build.landmarks.heads import EXTENT, NAMES, Subject
+
+__all__ = ["MAIN", "Judged", "Truth", "judged", "truth_of"]
+
+MAIN: Final = "brain_axial"  # the plan whose status says whether a scout was accepted
+FRAME: Final = ("left", "anterior", "superior")
+AIR: Final = 0.1  # T1 below which it is air, white matter 0.6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """Where everything lies in the scanner, LPS mm."""
+
+    points: Mapping[str, NDArray[np.float64]]
+    surfaces: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is true of one scout's prescriptions."""
+
+    case: str
+    subject: str
+    snr: float
+    status: Mapping[str, str]  # plan -> OK, REVIEW, REFUSED
+    reasons: tuple[str, ...]  # of MAIN
+    mm: float | None = None  # of the middle between AC and PC
+    deg: float | None = None  # between the frames of the anatomy's axes
+    stack_mm: float | None = None  # of the middle of MAIN's stack along its normal
+    stack_deg: float | None = None  # between true normal and MAIN's
+    off_mm: Mapping[str, float] | None = None  # landmark -> distance
+    inside90: Mapping[str, bool] | None = None  # landmark -> whether its 90 % region holds it
+    ms: float = 0.0
+
+    def row(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def truth_of(subject: Subject, lies: HeadPose) -> Truth:
+    """The truth of a head that lies so and is not bent."""
+    linear, offset = lies.to_template()
+    back = np.linalg.inv(linear)
+
+    def there(file_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (subject.pose.to_template(file_mm) - offset) @ back.T
+
+    places = there(subject.places_mm)
+    points = {name: place for name, place in zip(NAMES, places, strict=True) if name not in EXTENT}
+    surfaces = {name: there(hull) for name, hull in _hulls(subject).items()}
+    return Truth({name: place for name, place in points.items() if np.isfinite(place).all()}, surfaces)
+
+
+@lru_cache(maxsize=64)
+def _hulls(subject: Subject) -> dict[str, NDArray[np.float64]]:
+    masks = {"brain": subject.brain > 0.5, "head": subject.t1 > AIR}
+    return {
+        name: outermost(np.argwhere(mask) @ subject.affine[:3, :3].T + subject.affine[:3, 3], 1000)
+        for name, mask in masks.items()
+    }
+
+
+def judged(  # noqa: PLR0913, PLR0917 - what was given, and what came of it
+    case: str, subject: str, snr: float, anatomy: Anatomy, found: Landmarks, truth: Truth | None, ms: float = 0.0
+) -> Judged:
+    """Prescribe all plans of landmarks, and compare with the truth, where there is one."""
+    made = {plan: prescribe(anatomy, plan, found, found.time_s) for plan in anatomy.plans}
+    status = {plan: prescription.status for plan, prescription in made.items()}
+    reasons = made[MAIN].reasons
+    if truth is None:
+        return Judged(case, subject, snr, status, reasons, ms=ms)
+    points = {name: np.array(place) for name, place in found.landmarks.items()}
+    both = [name for name in points if name in truth.points]
+    off_mm = {name: float(np.linalg.norm(points[name] - truth.points[name])) for name in both}
+    inside90 = {name: off_mm[name] <= found.region90_mm[name] for name in both if name in found.region90_mm}
+    mm = deg = stack_mm = stack_deg = None
+    stack = made[MAIN].stack
+    if {"ac", "pc"} <= set(both):
+        mm = float(np.linalg.norm(_middle(points) - _middle(truth.points)))
+    if all(name in points for name in anatomy.made_of(MAIN)):
+        deg = _apart(anatomy, points, truth.points)
+    if stack is not None:
+        stack_mm, stack_deg = _stacks(stack, place(anatomy, MAIN, truth.points, truth.surfaces))
+    return Judged(case, subject, snr, status, reasons, mm, deg, stack_mm, stack_deg, off_mm, inside90, ms)
+
+
+def _middle(points: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    return (points["ac"] + points["pc"]) / 2
+
+
+def _apart(
+    anatomy: Anatomy, found: Mapping[str, NDArray[np.float64]], true: Mapping[str, NDArray[np.float64]]
+) -> float | None:
+    """Angle in degrees of the turn between two frames."""
+    try:
+        one, other = (np.array([axis(name, anatomy, points) for name in FRAME]) for points in (found, true))
+    except Implausible:
+        return None
+    turn = one.T @ other
+    sine = np.linalg.norm((turn - turn.T)[np.tril_indices(3, -1)]) / 2
+    return float(np.rad2deg(np.arctan2(sine, (np.trace(turn) - 1) / 2)))
+
+
+def _stacks(found: Stack, true: Stack) -> tuple[float, float]:
+    normal, wanted = np.array(found.slice_dir), np.array(true.slice_dir)
+    along = abs(float(np.subtract(found.centre_mm, true.centre_mm) @ wanted))
+    return along, float(np.rad2deg(np.arccos(np.clip(normal @ wanted, -1, 1))))

@@ -1,0 +1,200 @@
+"""The report of `scanside-build positions`: Markdown, JSON and a histogram."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trt_build.landmarks.judge import MAIN, Judged
+from trt_build.landmarks.scouts import BAD
+
+__all__ = ["figures_of", "write"]
+
+GOALS: Final = {
+    "position_median_mm": (0.8, "max"),
+    "position_median_deg": (0.5, "max"),
+    "position_p95_mm": (2.5, "max"),
+    "position_p95_deg": (2.0, "max"),
+    "position_accepted": (0.95, "min"),
+    "position_worst_accepted_mm": (10.0, "max"),
+    "position_worst_accepted_deg": (10.0, "max"),
+    "position_refusal": (0.99, "min"),
+}
+COVERED: Final = (0.88, 0.92)
+UNITS: Final = {"mm": "mm", "deg": "deg"}
+Values = NDArray[np.float64]
+
+
+def figures_of(rows: Sequence[Judged]) -> dict[str, float]:
+    """The keys of the benchmark; medians and P95 of accepted 3-D scouts, the worst of accepted ones of every kind."""
+    scouts = [row for row in rows if row.case == "3-D"]
+    accepted = [row for row in scouts if row.status[MAIN] == "OK"]
+    everywhere = [row for row in rows if row.case not in BAD and row.status[MAIN] == "OK"]
+    mm, deg = (_values(accepted, name) for name in ("mm", "deg"))
+    inside = [held for row in accepted for held in (row.inside90 or {}).values()]
+    bad = [row for row in rows if row.case in BAD]
+    return {
+        "position_median_mm": _quantile(mm, 0.5),
+        "position_median_deg": _quantile(deg, 0.5),
+        "position_p95_mm": _quantile(mm, 0.95),
+        "position_p95_deg": _quantile(deg, 0.95),
+        "position_accepted": len(accepted) / max(len(scouts), 1),
+        "position_worst_accepted_mm": _quantile(_values(everywhere, "mm"), 1.0),
+        "position_worst_accepted_deg": _quantile(_values(everywhere, "deg"), 1.0),
+        "position_coverage90": float(np.mean(inside)) if inside else float("nan"),
+        "position_refusal": float(np.mean([_stopped(row) for row in bad])) if bad else float("nan"),
+    }
+
+
+def write(rows: Sequence[Judged], about: Mapping[str, Any], out: Path) -> dict[str, float]:
+    """Write report.md, report.json and errors.png into a folder; gives the figures."""
+    figures = {name: round(value, 4) for name, value in figures_of(rows).items()}
+    out.mkdir(parents=True, exist_ok=True)
+    kinds = {case: _kind([row for row in rows if row.case == case]) for case in dict.fromkeys(row.case for row in rows)}
+    said = {
+        "about": dict(about),
+        "figures": {name: {"value": value, "unit": _unit(name)} for name, value in figures.items()},
+        "kinds": kinds,
+        "landmarks_mm": _landmarks(rows),
+    }
+    (out / "report.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    (out / "report.md").write_text(_text(rows, figures, kinds, about), encoding="utf-8")
+    _picture([row for row in rows if row.case == "3-D"], out / "errors.png")
+    return figures
+
+
+def _kind(rows: Sequence[Judged]) -> dict[str, float | int]:
+    """Figures of one kind of scout."""
+    accepted = [row for row in rows if row.status[MAIN] == "OK"]
+    made: dict[str, float | int] = {
+        "scouts": len(rows),
+        "ok": len(accepted),
+        "review": sum(row.status[MAIN] == "REVIEW" for row in rows),
+        "refused": sum(row.status[MAIN] == "REFUSED" for row in rows),
+        "stopped": sum(map(_stopped, rows)),
+        "ms": round(float(np.median([row.ms for row in rows])), 1),
+    }
+    for name in ("mm", "deg", "stack_mm", "stack_deg"):
+        values = _values(accepted, name)
+        if len(values):
+            made |= {
+                f"{name}_{what}": round(_quantile(values, q), 3)
+                for what, q in (("median", 0.5), ("p95", 0.95), ("worst", 1.0))
+            }
+    held = [inside for row in accepted for inside in (row.inside90 or {}).values()]
+    if held:
+        made["coverage90"] = round(float(np.mean(held)), 4)
+    return made
+
+
+def _stopped(row: Judged) -> bool:
+    """Whether no plan at all went out without a second look."""
+    return "OK" not in row.status.values()
+
+
+def _landmarks(rows: Sequence[Judged]) -> dict[str, dict[str, float]]:
+    """Median and P95 of the distance of each landmark, and how often its region held it, in accepted 3-D scouts."""
+    accepted = [row for row in rows if row.case == "3-D" and row.status[MAIN] == "OK"]
+    made = {}
+    for name in dict.fromkeys(name for row in accepted for name in row.off_mm or {}):
+        off = np.array([row.off_mm[name] for row in accepted if row.off_mm and name in row.off_mm])
+        held = [row.inside90[name] for row in accepted if row.inside90 and name in row.inside90]
+        made[name] = {
+            "median": round(float(np.median(off)), 3),
+            "p95": round(float(np.quantile(off, 0.95)), 3),
+            "coverage90": round(float(np.mean(held)), 3) if held else float("nan"),
+        }
+    return made
+
+
+def _text(
+    rows: Sequence[Judged], figures: Mapping[str, float], kinds: Mapping[str, Any], about: Mapping[str, Any]
+) -> str:
+    low, high = about["snr"]
+    lines = [
+        "# Auto-positioning: what is found and prescribed",
+        "",
+        f"`scanside-build positions`, model {about['model']} ({about['hash'][:12]}), test subjects that nothing was "
+        f"trained or tuned on, turned by up to {about['turn_deg']:g} degrees about each axis and shifted by up to "
+        f"{about['shift_mm']:g} mm along each, SNR {low:g} to {high:g} (uniform).",
+        "",
+        "| figure | value | goal | |",
+        "|---|---|---|---|",
+    ]
+    for name, value in figures.items():
+        goal, met = _goal(name, value)
+        lines.append(f"| `{name}` | {value:.3g} | {goal} | {'met' if met else '**not met**'} |")
+    lines += [
+        "",
+        "mm: distance of the middle between AC and PC; deg: turn between the frames (left, anterior, superior) that "
+        f"the rules make of found and true landmarks. Accepted: `{MAIN}` is OK. Medians and P95 are of accepted 3-D "
+        "scouts, the worst is of all accepted ones. Refusal: no plan of a scout without a whole head is OK.",
+        "",
+        "| scouts | n | OK | REVIEW | REFUSED | median, P95, worst mm | median, P95, worst deg | coverage 90 % | ms |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for case, kind in kinds.items():
+        mm, deg = (
+            ", ".join(f"{kind[f'{name}_{what}']:.2f}" for what in ("median", "p95", "worst"))
+            if f"{name}_median" in kind and case not in BAD
+            else "-"
+            for name in ("mm", "deg")
+        )
+        held = f"{100 * kind['coverage90']:.1f} %" if "coverage90" in kind else "-"
+        counts = " | ".join(str(kind[name]) for name in ("scouts", "ok", "review", "refused"))
+        lines.append(f"| {case} | {counts} | {mm} | {deg} | {held} | {kind['ms']:.0f} |")
+    lines += ["", "| landmark | median mm | P95 mm | coverage of 90 % |", "|---|---|---|---|"]
+    for name, of in _landmarks(rows).items():
+        lines.append(f"| {name} | {of['median']:.2f} | {of['p95']:.2f} | {100 * of['coverage90']:.0f} % |")
+    lines += ["", "| why 3-D scouts were not accepted | n |", "|---|---|"]
+    lines += [f"| {reason} | {count} |" for reason, count in _why(rows)]
+    return "\n".join([*lines, "", "![Histograms of the errors](errors.png)", ""])
+
+
+def _why(rows: Sequence[Judged]) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for row in rows:
+        if row.case == "3-D" and row.status[MAIN] != "OK":
+            for code in {reason.split(":")[0] for reason in row.reasons}:
+                counts[code] = counts.get(code, 0) + 1
+    return sorted(counts.items(), key=lambda pair: -pair[1])
+
+
+def _goal(name: str, value: float) -> tuple[str, bool]:
+    if name == "position_coverage90":
+        return f"{COVERED[0]:g} to {COVERED[1]:g}", COVERED[0] <= value <= COVERED[1]
+    limit, direction = GOALS[name]
+    sign = "≤" if direction == "max" else "≥"
+    return f"{sign} {limit:g}", value <= limit if direction == "max" else value >= limit
+
+
+def _unit(name: str) -> str:
+    return UNITS.get(name.rsplit("_", 1)[-1], "1")
+
+
+def _values(rows: Sequence[Judged], name: str) -> Values:
+    return np.array([value for row in rows if (value := getattr(row, name)) is not None], np.float64)
+
+
+def _quantile(values: Values, share: float) -> float:
+    return float(np.quantile(values, share)) if len(values) else float("nan")
+
+
+def _picture(rows: Sequence[Judged], file: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure((8, 3), layout="constrained")
+    for axes, (name, unit, goal) in zip(
+        figure.subplots(1, 2), (("mm", "mm", 0.8), ("deg", "degrees", 0.5)), strict=True
+    ):
+        for status, colour in (("OK", "tab:blue"), ("REVIEW", "tab:orange")):
+            values = _values([row for row in rows if row.status[MAIN] == status], name)
+            axes.hist(np.minimum(values, 5), bins=np.linspace(0, 5, 51).tolist(), color=colour, alpha=0.7, label=status)
+        axes.axvline(goal, color="black", linewidth=0.8, linestyle="--", label="goal of the median")
+        axes.set_xlabel(f"error, {unit} (5 and more in the last bar)")
+        axes.set_ylabel("3-D scouts")
+        axes.legend()
+    figure.savefig(file, dpi=90)
