@@ -114,7 +114,7 @@ def _details(drawn: Drawn, image: NetworkImage) -> dict[str, str]:
         "Trust": "off" if trust is None else f"{trust.error:.4g}",
         "TrustLinear": "off" if trust is None else f"{trust.linear:.4g}",
         "WithheldLines": "0" if trust is None else str(trust.lines),
-        "WithheldReturned": "yes" if image.returned else "no",
+        "WithheldReturned": f"{image.returned:.2f}",
     }
 
 

@@ -3,6 +3,10 @@
 The image x is what the network and the other lines say. The withheld ones y = A x + n, A = F S, change it by
 P A^H (A P A^H + 1)^-1 (y - A x): the least squares of all lines and of x, held as firmly as a consistent step holds it
 (problem.py). It is what a Kalman filter does with a late measurement.
+
+The filter takes x for no better than N makes it; a network's is better where it errs by no more than noise, and all of
+the change would put noise back. So as much of it is made as the error is more than noise, by James-Stein's factor
+(Stein, Proc 3rd Berkeley Symp 1956; 1:197) twice: once for what is noise in the error, once for what it does to x.
 """
 
 from collections.abc import Callable
@@ -15,7 +19,7 @@ from engines.linear.columns import never
 from engines.unrolled.problem import NetworkProblem
 from engines.unrolled.trust import fourier_rows, samples_of
 
-__all__ = ["give_back", "prepare_return"]
+__all__ = ["give_back", "prepare_return", "worth"]
 
 Complex: TypeAlias = NDArray[np.complex64]
 
@@ -51,3 +55,8 @@ def give_back(weights: Complex, missed: Complex) -> Complex:
     wrong = missed.reshape(-1, missed.shape[2]).T[..., None]
     change: Complex = (weights @ wrong)[..., 0].T
     return change
+
+
+def worth(error: float) -> float:
+    """Share of the change that is made, from 0 to 1, by the withheld lines' error in units of their noise."""
+    return (1 - error**-2) ** 2 if error > 1 else 0.0

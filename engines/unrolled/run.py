@@ -27,7 +27,7 @@ from engines.unrolled.problem import (
     normal_image,
     whole_image,
 )
-from engines.unrolled.returned import give_back, prepare_return
+from engines.unrolled.returned import give_back, prepare_return, worth
 from engines.unrolled.strength import level_of, regularisation_of, scan_of
 from engines.unrolled.trust import (
     NEAREST,
@@ -95,7 +95,7 @@ class NetworkImage:
     error_percentiles: tuple[float, ...]  # ERROR_SHARES of the error map inside the object, in units of the noise
     trust: Trust | None
     consistency: Consistency
-    returned: bool = False  # whether the withheld lines are in the image
+    returned: float = 0.0  # share of what the withheld lines would change that is in the image
 
 
 def expected_lines(calibration: Calibration) -> Mask | None:
@@ -190,12 +190,14 @@ def draw(whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Co
     planes, error = out["image"][0], out["error"][0, 0]
     if not (np.isfinite(planes).all() and np.isfinite(error).all()):
         raise EngineError("the network's image holds values that are not finite")
-    trust, returned = None, prepared.returned
+    trust, returned = None, 0.0
     if len(prepared.withheld):
         predicted = predicted_lines(problem, prepared.withheld, as_box(prepared.box, planes))
         trust = _trust(prepared, measured, predicted, normal[0])
-        if returned is not None:
-            planes = planes + as_planes(prepared.box, give_back(returned, measured - predicted))
+        returned = 0.0 if prepared.returned is None else worth(trust.error)
+        if prepared.returned is not None and returned:
+            change = give_back(prepared.returned, measured - predicted)
+            planes = planes + as_planes(prepared.box, change * np.float32(returned))
     inside = prepared.box.inside
     error = np.where(inside, error, np.float32(0))
     return NetworkImage(
@@ -204,7 +206,7 @@ def draw(whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Co
         tuple(np.percentile(error[inside], ERROR_SHARES).tolist()),
         trust,
         consistency,
-        returned is not None,
+        returned,
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engines.unrolled.problem import apply_inverse, as_box, network_problem, normal_image
-from engines.unrolled.returned import give_back, prepare_return
+from engines.unrolled.returned import give_back, prepare_return, worth
 from engines.unrolled.run import draw, make_inverse, make_ready, prepare
 from engines.unrolled.trust import predicted_lines
 from tests.engines.coils import nrmse
@@ -40,9 +40,15 @@ def test_an_image_is_judged_before_its_withheld_lines_come_back():
     without = draw(shrinking()[0], None, prepared, scene.frame)
     make_ready(prepared)
     with_them = draw(shrinking()[0], None, prepared, scene.frame)
-    assert (without.returned, with_them.returned) == (False, True)
+    assert without.returned == 0
+    assert with_them.returned == worth(with_them.trust.error) > 0
     assert with_them.trust.error == pytest.approx(without.trust.error, rel=1e-3)
     assert nrmse(with_them.pixels, scene.target) < nrmse(without.pixels, scene.target)
+
+
+@pytest.mark.parametrize(("error", "share"), [(float("nan"), 0), (0.8, 0), (1.0, 0), (2**0.5, 0.25), (1e4, 1)])
+def test_lines_come_back_as_far_as_their_error_is_more_than_noise(error, share):
+    assert worth(error) == pytest.approx(share, abs=1e-6)
 
 
 def test_nothing_is_prepared_once_nobody_waits_for_it():
