@@ -98,7 +98,8 @@ def find(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) 
 def look(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) -> Seen | None:
     """Ask both networks; None where so few landmarks are seen that there is no pose."""
     sheet, count = Sheet(scout), len(template.names)
-    (first,) = _answers(far_infer({"seen": far(sheet)}), count)
+    both = np.concatenate([far(sheet), far(sheet, level=True)])
+    first = max(_answers(far_infer({"seen": both}), count), key=lambda made: float(made.present.sum()))
     places_mm, off_mm = first.places_mm + sheet.middle_mm, first.off_mm
     if (first.present >= 0.5).sum() < FEWEST:
         return None
@@ -134,7 +135,7 @@ def _looked(
 ) -> Answer:
     """What is near, of several views slightly beside a pose and of their mirror images; places in the scanner."""
     poses = [_beside(pose, np.array(view)) for view in views]
-    seen = np.concatenate([near(sheet, beside) for beside in poses])
+    seen = np.concatenate([near(sheet, beside, level=True) for beside in poses])
     seen = np.concatenate([seen, seen[..., ::-1]])
     answers = _answers(infer({"seen": np.ascontiguousarray(seen)}), len(template.names))
     swapped = template.mirrored()

@@ -20,6 +20,8 @@ BLUR: Final = 0.4  # standard deviation by distance of the points it is asked at
 THIN: Final = 0.05  # share of a neighbourhood that must have been measured
 BRIGHT: Final = 98.0  # percentile of what was measured that is 1 then
 MOST: Final = 3.0
+SHADE_MM: Final = 30.0  # over which coils see more or less
+DIM: Final = 0.05  # of the brightest neighbourhood that is divided by
 FINEST_MM: Final = 3.0  # voxels that are smaller are averaged: the landmarks are found on 4 mm
 
 Tensor = NDArray[np.float32]
@@ -37,13 +39,26 @@ class Sheet:
         self.inverse = np.linalg.inv(affine)
         middle = (np.array(pixels.shape[::-1]) - 1) / 2
         self.middle_mm = affine[:3, :3] @ middle + affine[:3, 3]
-        self._smooth: dict[float, tuple[Tensor, Tensor]] = {}
+        self._smooth: dict[tuple[float, bool], tuple[Tensor, Tensor]] = {}
 
-    def smooth(self, spacing_mm: float) -> tuple[Tensor, Tensor]:
-        """Pixels and share of what was measured (z, y, x), blurred for points `spacing_mm` apart."""
-        if spacing_mm not in self._smooth:
-            self._smooth[spacing_mm] = self._smoothed(spacing_mm)
-        return self._smooth[spacing_mm]
+    def smooth(self, spacing_mm: float, *, level: bool = False) -> tuple[Tensor, Tensor]:
+        """Pixels and share of what was measured (z, y, x), blurred for points `spacing_mm` apart; shaded or level."""
+        if (spacing_mm, level) not in self._smooth:
+            pixels, share = self._smoothed(spacing_mm)
+            self._smooth[spacing_mm, level] = (pixels / self._shade() if level else pixels), share
+        return self._smooth[spacing_mm, level]
+
+    def _shade(self) -> Tensor:
+        """Mean brightness of what is not dark around each voxel."""
+        lit = self.pixels > 0
+        bright = (self.pixels > 0.5 * (self.pixels[lit].mean() if lit.any() else 0.0)).astype(np.float32)
+        sigma = SHADE_MM / self.spacing_mm
+        total, count = (
+            ndimage.gaussian_filter(part, sigma, mode="constant", truncate=2.5)
+            for part in (self.pixels * bright, bright)
+        )
+        shade = total / np.maximum(count, 1e-3)
+        return np.maximum(shade, max(DIM * float(shade.max()), 1e-20))
 
     def _smoothed(self, spacing_mm: float) -> tuple[Tensor, Tensor]:
         sigma = BLUR * np.sqrt(np.maximum(spacing_mm**2 - self.spacing_mm**2, 0)) / self.spacing_mm
@@ -57,15 +72,15 @@ class Sheet:
         return ndimage.map_coordinates(pixels, voxels, order=1, output=np.float32)
 
 
-def far(sheet: Sheet) -> Tensor:
-    """The whole scout (1, 2, *FAR_SHAPE), axes along S, P, L about its middle."""
-    return _shown(sheet, FAR_MM, lattice(FAR_SHAPE, FAR_MM) + sheet.middle_mm)
+def far(sheet: Sheet, *, level: bool = False) -> Tensor:
+    """The whole scout (1, 2, *FAR_SHAPE), axes along S, P, L about its middle; with the coils' shading or without."""
+    return _shown(sheet, FAR_MM, lattice(FAR_SHAPE, FAR_MM) + sheet.middle_mm, level=level)
 
 
-def near(sheet: Sheet, pose: Pose) -> Tensor:
-    """The middle of the head (1, 2, *NEAR_SHAPE) as the template lies."""
+def near(sheet: Sheet, pose: Pose, *, level: bool = False) -> Tensor:
+    """The middle of the head (1, 2, *NEAR_SHAPE) as the template lies; with the coils' shading or without."""
     places_mm = lattice(NEAR_SHAPE, NEAR_MM) + np.array(NEAR_MIDDLE_MM)
-    return _shown(sheet, NEAR_MM, pose.to_scanner(places_mm))
+    return _shown(sheet, NEAR_MM, pose.to_scanner(places_mm), level=level)
 
 
 def lattice(shape: tuple[int, int, int], spacing_mm: float) -> NDArray[np.float64]:
@@ -74,8 +89,8 @@ def lattice(shape: tuple[int, int, int], spacing_mm: float) -> NDArray[np.float6
     return np.stack(np.broadcast_arrays(x, y[:, None], z[:, None, None]), -1)
 
 
-def _shown(sheet: Sheet, spacing_mm: float, places_mm: NDArray[np.float64]) -> Tensor:
-    pixels, share = sheet.smooth(spacing_mm)
+def _shown(sheet: Sheet, spacing_mm: float, places_mm: NDArray[np.float64], *, level: bool) -> Tensor:
+    pixels, share = sheet.smooth(spacing_mm, level=level)
     known = np.clip(sheet.at(share, places_mm), 0, 1)
     seen = sheet.at(pixels, places_mm) * (known > THIN)
     measured = seen[known > THIN]

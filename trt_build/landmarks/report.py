@@ -29,12 +29,13 @@ Values = NDArray[np.float64]
 
 
 def figures_of(rows: Sequence[Judged]) -> dict[str, float]:
-    """The keys of the benchmark; medians and P95 of accepted 3-D scouts, the worst of accepted ones of every kind."""
+    """The keys of the benchmark: medians and P95 of 3-D scouts not refused, the worst of all accepted ones."""
     scouts = [row for row in rows if row.case == "3-D"]
     accepted = [row for row in scouts if row.status[MAIN] == "OK"]
     everywhere = [row for row in rows if row.case not in BAD and row.status[MAIN] == "OK"]
-    mm, deg = (_values(accepted, name) for name in ("mm", "deg"))
-    inside = [held for row in accepted for held in (row.inside90 or {}).values()]
+    found = [row for row in scouts if row.status[MAIN] != "REFUSED"]
+    mm, deg = (_values(found, name) for name in ("mm", "deg"))
+    inside = [held for row in found for held in (row.inside90 or {}).values()]
     bad = [row for row in rows if row.case in BAD]
     return {
         "position_median_mm": _quantile(mm, 0.5),
@@ -51,7 +52,7 @@ def figures_of(rows: Sequence[Judged]) -> dict[str, float]:
 
 def write(rows: Sequence[Judged], about: Mapping[str, Any], out: Path) -> dict[str, float]:
     """Write report.md, report.json and errors.png into a folder; gives the figures."""
-    figures = {name: round(value, 4) for name, value in figures_of(rows).items()}
+    figures = {name: round(value, 4) for name, value in figures_of(rows).items() if np.isfinite(value)}
     out.mkdir(parents=True, exist_ok=True)
     kinds = {case: _kind([row for row in rows if row.case == case]) for case in dict.fromkeys(row.case for row in rows)}
     said = {
@@ -67,24 +68,24 @@ def write(rows: Sequence[Judged], about: Mapping[str, Any], out: Path) -> dict[s
 
 
 def _kind(rows: Sequence[Judged]) -> dict[str, float | int]:
-    """Figures of one kind of scout."""
-    accepted = [row for row in rows if row.status[MAIN] == "OK"]
+    """Figures of one kind of scout; errors are of those not refused."""
+    found = [row for row in rows if row.status[MAIN] != "REFUSED"]
     made: dict[str, float | int] = {
         "scouts": len(rows),
-        "ok": len(accepted),
+        "ok": sum(row.status[MAIN] == "OK" for row in rows),
         "review": sum(row.status[MAIN] == "REVIEW" for row in rows),
         "refused": sum(row.status[MAIN] == "REFUSED" for row in rows),
         "stopped": sum(map(_stopped, rows)),
         "ms": round(float(np.median([row.ms for row in rows])), 1),
     }
     for name in ("mm", "deg", "stack_mm", "stack_deg"):
-        values = _values(accepted, name)
+        values = _values(found, name)
         if len(values):
             made |= {
                 f"{name}_{what}": round(_quantile(values, q), 3)
                 for what, q in (("median", 0.5), ("p95", 0.95), ("worst", 1.0))
             }
-    held = [inside for row in accepted for inside in (row.inside90 or {}).values()]
+    held = [inside for row in found for inside in (row.inside90 or {}).values()]
     if held:
         made["coverage90"] = round(float(np.mean(held)), 4)
     return made
@@ -96,12 +97,12 @@ def _stopped(row: Judged) -> bool:
 
 
 def _landmarks(rows: Sequence[Judged]) -> dict[str, dict[str, float]]:
-    """Median and P95 of the distance of each landmark, and how often its region held it, in accepted 3-D scouts."""
-    accepted = [row for row in rows if row.case == "3-D" and row.status[MAIN] == "OK"]
+    """Median and P95 of the distance of each landmark, and how often its region held it, in 3-D scouts not refused."""
+    found = [row for row in rows if row.case == "3-D" and row.status[MAIN] != "REFUSED"]
     made = {}
-    for name in dict.fromkeys(name for row in accepted for name in row.off_mm or {}):
-        off = np.array([row.off_mm[name] for row in accepted if row.off_mm and name in row.off_mm])
-        held = [row.inside90[name] for row in accepted if row.inside90 and name in row.inside90]
+    for name in dict.fromkeys(name for row in found for name in row.off_mm or {}):
+        off = np.array([row.off_mm[name] for row in found if row.off_mm and name in row.off_mm])
+        held = [row.inside90[name] for row in found if row.inside90 and name in row.inside90]
         made[name] = {
             "median": round(float(np.median(off)), 3),
             "p95": round(float(np.quantile(off, 0.95)), 3),
@@ -130,8 +131,9 @@ def _text(
     lines += [
         "",
         "mm: distance of the middle between AC and PC; deg: turn between the frames (left, anterior, superior) that "
-        f"the rules make of found and true landmarks. Accepted: `{MAIN}` is OK. Medians and P95 are of accepted 3-D "
-        "scouts, the worst is of all accepted ones. Refusal: no plan of a scout without a whole head is OK.",
+        f"the rules make of found and true landmarks. Accepted: `{MAIN}` is OK. Medians, P95 and coverage are of 3-D "
+        "scouts that were not refused, the worst is of accepted ones: no line where none was. "
+        "Refusal: no plan of a scout without a whole head is OK.",
         "",
         "| scouts | n | OK | REVIEW | REFUSED | median, P95, worst mm | median, P95, worst deg | coverage 90 % | ms |",
         "|---|---|---|---|---|---|---|---|---|",
