@@ -132,7 +132,7 @@ def test_a_recipe_says_what_is_wrong(tmp_path, text, message):
 
 
 def test_a_recipe_that_is_not_there_names_those_that_are(tmp_path):
-    with pytest.raises(RecipeError, match="default, large"):
+    with pytest.raises(RecipeError, match="default, finish, large"):
         read_recipe(tmp_path / "none.toml")
 
 
