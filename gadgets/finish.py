@@ -21,14 +21,16 @@ __all__ = ["finish"]
 Pixels = Literal["uint16", "float32", "complex64"]
 BRIGHTEST = 2048  # where uint16 images put the bright end of a series' first image: half of 12 bits
 CLIP = 65535
+SPARSE = 4  # every fourth pixel tells how bright an image is
 
 
 def finish(context: Context, pixels: Pixels = "uint16") -> Node:
     """Crop and interpolate to the recon matrix, scale, and write header and meta for MRD consoles.
 
     All images of a series (same contrast, set and matrix) share one scale, taken from its first image: uint16 puts the
-    99.9th percentile at 2048, float32 and complex64 keep the reconstruction's own units. Network images that accompany
-    a series, and linear ones, are a series of their own with the same scale. Rows run along phase_dir, columns along
+    99.9th percentile at 2048, float32 and complex64 keep the reconstruction's own units. The window is the brightest
+    image's so far: a series may begin below the head. Network images that accompany a series, and linear ones, are a
+    series of their own with the same scale. Rows run along phase_dir, columns along
     read_dir, position is the centre of the slice: LPS mm.
     """
 
@@ -82,6 +84,8 @@ class _Series:
         if clipped:
             text = f"{clipped} pixels are brighter than the series' scale admits and were cut at {CLIP}"
             flags = (*flags, context.flag("clipped_pixels", Severity.WARN, text, score=clipped, unit="pixels"))
+        if self.count > 1:
+            self.window = max(self.window, float(np.percentile(np.abs(values[..., ::SPARSE, ::SPARSE]), 99.9)))
         header = _header(made.header, values, context, self)
         latency_ms = (time.monotonic_ns() - made.arrived_ns) / 1e6
         meta = {

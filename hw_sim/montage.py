@@ -31,14 +31,14 @@ def _number(image: Image, *names: str) -> float | None:
     return None
 
 
-def shades(image: Image, partition: int | None = None) -> NDArray[np.uint8]:
-    """Grey values (y, x) of a partition of the first channel, by the image's own window or by its contents.
+def shades(image: Image, partition: int | None = None, like: Image | None = None) -> NDArray[np.uint8]:
+    """Grey values (y, x) of a partition of the first channel, by the window of the image or of `like`, or by contents.
 
     Without a number it is the middle one.
     """
     number = image.pixels.shape[1] // 2 if partition is None else partition
     plane = np.abs(image.pixels[0, number]).astype(np.float64)
-    centre, width = _number(image, "WindowCenter"), _number(image, "WindowWidth")
+    centre, width = _window(like or image)
     if centre is None or not width:
         low, high = 0.0, float(np.nanpercentile(plane, 99.5))
     else:
@@ -47,11 +47,25 @@ def shades(image: Image, partition: int | None = None) -> NDArray[np.uint8]:
     return (np.clip(level, 0, 1) * 255).astype(np.uint8)
 
 
-def _tile(image: Image, partition: int) -> "Picture":
+def _window(image: Image) -> tuple[float | None, float | None]:
+    return _number(image, "WindowCenter"), _number(image, "WindowWidth")
+
+
+def _widest(images: Sequence[Image]) -> dict[int, Image]:
+    """The image of each series with the widest window: it suits the others, too."""
+    found: dict[int, Image] = {}
+    for image in images:
+        series = int(image.header["image_series_index"])
+        if series not in found or (_window(image)[1] or 0) > (_window(found[series])[1] or 0):
+            found[series] = image
+    return found
+
+
+def _tile(image: Image, partition: int, like: Image) -> "Picture":
     """One picture with square pixels."""
     from PIL import Image as Pillow
 
-    picture = Pillow.fromarray(shades(image, partition))
+    picture = Pillow.fromarray(shades(image, partition, like))
     fov_x, fov_y = (float(mm) for mm in image.header["field_of_view"][:2])
     if fov_x > 0 and fov_y > 0:
         across = picture.width
@@ -79,7 +93,8 @@ def montage(images: Sequence[Image]) -> bytes:
         raise ValueError("montage: got no image, wanted at least one")
     pages = [(image, partition) for image in images for partition in range(image.pixels.shape[1])]
     chosen = [pages[int(n)] for n in np.linspace(0, len(pages) - 1, min(MOST, len(pages)))]
-    tiles = [_tile(*page) for page in chosen]
+    widest = _widest(images)
+    tiles = [_tile(image, number, widest[int(image.header["image_series_index"])]) for image, number in chosen]
     columns = min(WIDEST, len(tiles), ceil(sqrt(len(tiles) * 1.5)))
     width = max(tile.width for tile in tiles)
     height = max(tile.height for tile in tiles) + CAPTION

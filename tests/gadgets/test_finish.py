@@ -45,6 +45,15 @@ def test_the_scale_of_a_series_is_set_by_its_first_image_and_kept(height):
     assert first.meta["WindowWidth"] == second.meta["WindowWidth"]
 
 
+def test_a_series_that_begins_below_the_head_gets_the_window_of_its_brightest_image_so_far():
+    heights = (0.2, 1.0, 0.5)
+    images = finished([made(np.full((64, 64), h), slice=n) for n, h in enumerate(heights)], scan(64, 64))
+    first, *later = (float(image.meta["WindowWidth"]) for image in images)
+    assert first == pytest.approx(2048, rel=0.01)
+    assert later == pytest.approx([5 * 2048] * 2, rel=0.01)
+    assert len({image.meta["Scanside.Scale"] for image in images}) == 1
+
+
 def test_pixels_too_bright_for_the_series_are_cut_and_flagged():
     first, second = finished([made(blob()), made(blob(height=100), slice=1)], scan(16, 16))
     assert second.pixels.max() == 65535
