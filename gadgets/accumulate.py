@@ -12,7 +12,7 @@ from gadgets.context import Context
 from protocols.events import Flag, Severity
 from protocols.lattice import Lattice
 from protocols.messages import Frame, Lines, Message, Record, Reference
-from protocols.mrd import CALIBRATION, ENDING, FRAME_COUNTERS, AcqFlag, flag_mask
+from protocols.mrd import CALIBRATION, ENDING, FRAME_COUNTERS, SERVICE, AcqFlag, flag_mask
 from protocols.stream import Node
 
 __all__ = ["accumulate"]
@@ -22,11 +22,7 @@ Key = tuple[int, ...]  # slice, contrast, phase, repetition, set
 ENDS_FRAME = flag_mask(*ENDING)
 NOT_IMAGING = flag_mask(
     AcqFlag.IS_NAVIGATION_DATA,
-    AcqFlag.IS_PHASECORR_DATA,
-    AcqFlag.IS_HPFEEDBACK_DATA,
-    AcqFlag.IS_DUMMYSCAN_DATA,
-    AcqFlag.IS_RTFEEDBACK_DATA,
-    AcqFlag.IS_SURFACECOILCORRECTIONSCAN_DATA,
+    *SERVICE,
     AcqFlag.IS_PHASE_STABILIZATION_REFERENCE,
     AcqFlag.IS_PHASE_STABILIZATION,
 )

@@ -12,7 +12,7 @@ from gadgets.raw_verdict import behind, label, place, verdict
 from protocols.events import Flag, Severity
 from protocols.lattice import Lattice
 from protocols.messages import Readouts, Record
-from protocols.mrd import AcqFlag, flag_mask
+from protocols.mrd import SERVICE, AcqFlag, flag_mask
 from protocols.stream import Node
 
 __all__ = ["gain"]
@@ -24,11 +24,7 @@ SHORTEST = 32  # samples
 OTHER = flag_mask(
     AcqFlag.IS_NOISE_MEASUREMENT,
     AcqFlag.IS_NAVIGATION_DATA,
-    AcqFlag.IS_PHASECORR_DATA,
-    AcqFlag.IS_HPFEEDBACK_DATA,
-    AcqFlag.IS_DUMMYSCAN_DATA,
-    AcqFlag.IS_RTFEEDBACK_DATA,
-    AcqFlag.IS_SURFACECOILCORRECTIONSCAN_DATA,
+    *SERVICE,
 )
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "ENDING",
     "FRAME_COUNTERS",
     "IMAGE",
+    "SERVICE",
     "TYPE_OF",
     "WAVEFORM",
     "AcqFlag",
@@ -217,6 +218,13 @@ def has_flag(bits: NDArray[np.uint64], *flags: AcqFlag) -> NDArray[np.bool_]:
 
 FRAME_COUNTERS: Final = ("slice", "contrast", "phase", "repetition", "set")  # the counters that tell frames apart
 CALIBRATION: Final = (AcqFlag.IS_PARALLEL_CALIBRATION, AcqFlag.IS_PARALLEL_CALIBRATION_AND_IMAGING)
+SERVICE: Final = (  # neither an image's lines nor a navigator
+    AcqFlag.IS_PHASECORR_DATA,
+    AcqFlag.IS_HPFEEDBACK_DATA,
+    AcqFlag.IS_DUMMYSCAN_DATA,
+    AcqFlag.IS_RTFEEDBACK_DATA,
+    AcqFlag.IS_SURFACECOILCORRECTIONSCAN_DATA,
+)
 ENDING: Final = (  # what says that a frame is complete
     AcqFlag.LAST_IN_SLICE,
     AcqFlag.LAST_IN_CONTRAST,
