@@ -1,7 +1,6 @@
 """What `scanside-build train-landmarks` does: simulate scouts, train both networks, keep them; `export` goes on."""
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -10,17 +9,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
-import typer
 
-from trt_build.data.errors import DataError
 from trt_build.data.volumes import Split
 from trt_build.landmarks.examples import Arrays, chunk
 from trt_build.landmarks.heads import subjects
 from trt_build.landmarks.network import LandmarkNetwork
 from trt_build.landmarks.scouts import Ranges
 from trt_build.landmarks.training import Plan, train
-from trt_build.training.checkpoint import CheckpointError
+from trt_build.training.checkpoint import write
+from trt_build.training.shown import Tell, shown
 from trt_build.training.step import one_thread
 from trt_build.training.trainer import commit
 
@@ -30,7 +27,6 @@ TASK: Final = "landmarks"
 SEEDS: Final[dict[Split, int]] = {"train": 1, "validation": 2, "test": 3}
 CHUNK: Final = 50  # scouts that a process makes at a time, and that one file keeps
 STEPS: Final = {"far": 1.2, "near": 1.0}  # steps of either network, by those asked for
-Tell = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +43,11 @@ class Options:
 
 def run(options: Options) -> None:
     """Simulate, train, and say where the weights are; what cannot be done is one line and exit code 1."""
-    from rich.progress import Progress
-
-    try:
-        with Progress() as bar:
-            tasks: dict[str, Any] = {}
-
-            def tell(what: str, share: float) -> None:
-                if what not in tasks:
-                    tasks[what] = bar.add_task(what, total=1.0)
-                bar.update(tasks[what], completed=share)
-
-            saved = train_landmarks(options, tell)
-    except (CheckpointError, DataError, OSError) as problem:
-        typer.echo(f"scanside-build: {problem}", err=True)
-        raise typer.Exit(1) from problem
-    typer.echo(f"{saved}; make a model of it with: scanside-build export {saved} --out NAME --data {options.folder}")
+    shown(partial(train_landmarks, options), options.folder)
 
 
 def train_landmarks(options: Options, tell: Tell) -> Path:
-    """Train on the subjects of `train`; gives the checkpoint. Raises DataError and OSError."""
+    """Train on the subjects of `train`; gives the checkpoint. Raises DataError, OSError and CheckpointError."""
     one_thread()
     options.out.mkdir(parents=True, exist_ok=True)
     files = examples(options.folder, options.out, "train", options.scouts, options.workers, tell)
@@ -80,11 +61,8 @@ def train_landmarks(options: Options, tell: Tell) -> Path:
         network, minutes = train(together(files, view), view, plan, told)
         state |= {view: network.state_dict(), f"{view}_plan": asdict(plan), "minutes": state["minutes"] + minutes}
     saved = options.out / "checkpoint.pt"
-    part = saved.with_name(f"{saved.name}.part")
-    torch.save(state, part)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    return part.replace(saved)
+    write(saved, state)
+    return saved
 
 
 def examples(folder: Path, out: Path, split: Split, scouts: int, workers: int, tell: Tell) -> list[Path]:

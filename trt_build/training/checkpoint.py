@@ -8,7 +8,7 @@ import torch
 
 from trt_build.training.recipe import Recipe
 
-__all__ = ["FREE", "CheckpointError", "load", "save", "weights"]
+__all__ = ["FREE", "CheckpointError", "load", "save", "weights", "write"]
 
 FREE: Final = ("minutes", "validate_every")  # what may differ between the two halves of a training
 
@@ -18,10 +18,15 @@ class CheckpointError(RuntimeError):
 
 
 def save(path: Path, recipe: Recipe, supervision: str, state: dict[str, Any]) -> None:
+    """Write what a training can go on from; raises CheckpointError as write does."""
+    write(path, {"recipe": recipe.model_dump(), "supervision": supervision, **state}, "then --resume")
+
+
+def write(path: Path, state: dict[str, Any], then: str = "then start again") -> None:
     """Write beside the old one and take its place; raises CheckpointError, the old one intact, when that fails."""
     part = path.with_name(path.name + ".part")
     try:
-        torch.save({"recipe": recipe.model_dump(), "supervision": supervision, **state}, part)
+        torch.save(state, part)
         with part.open("rb") as file:
             os.fsync(file.fileno())
         part.replace(path)
@@ -29,7 +34,7 @@ def save(path: Path, recipe: Recipe, supervision: str, state: dict[str, Any]) ->
         part.unlink(missing_ok=True)
         kept = "the one before is intact" if path.exists() else "there is none yet"
         raise CheckpointError(
-            f"{path}: the checkpoint could not be written ({error}); {kept}. Make room, then --resume"
+            f"{path}: the checkpoint could not be written ({error}); {kept}. Make room, {then}"
         ) from error
 
 
