@@ -127,6 +127,13 @@ class Preparations:
         if prepared.problem is not None:
             for array in (prepared.problem.inverse, prepared.problem.noise):
                 array.flags.writeable = False  # a GPU is given it once
-        then()
         if self._series and not in_vain():
-            self._context.workers.submit(make_predictor, prepared, in_vain)
+            self._context.workers.submit(_predict, prepared, in_vain, then)
+        else:
+            then()
+
+
+def _predict(prepared: Prepared, cancelled: Callable[[], bool], then: Callable[[], None]) -> None:
+    """Make the predictor before what comes `then`: frames wait for the one and not for the other."""
+    make_predictor(prepared, cancelled)
+    then()

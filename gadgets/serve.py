@@ -37,7 +37,7 @@ __all__ = ["ServeError", "ServeOptions", "Server", "running", "serve"]
 MOST_CLIENTS = 32
 HEALTH_EVERY_S = 2.0
 SWITCH_S = 0.0005  # how soon a waiting thread gets the interpreter: a tenth of Python's default, for latency
-BEHIND = 10  # nice value of workers
+BEHIND = 19  # nice value of workers
 log = structlog.get_logger()
 
 

@@ -17,9 +17,11 @@ from engines.linear.columns import never
 from engines.linear.errors import LinearError, wanted_shape
 from engines.linear.preconditioned import prepare_iteration
 from engines.unrolled.bridge import Infer, Tensors, bridge
+from engines.unrolled.predictor import Predictor, companion_lines, prepare_predictor
 from engines.unrolled.problem import (
     NetworkBox,
     NetworkProblem,
+    apply_inverse,
     as_box,
     as_planes,
     invert_box,
@@ -27,17 +29,14 @@ from engines.unrolled.problem import (
     normal_image,
     whole_image,
 )
-from engines.unrolled.returned import give_back, prepare_return, worth
+from engines.unrolled.returned import give_back, worth
 from engines.unrolled.strength import level_of, regularisation_of, scan_of
 from engines.unrolled.trust import (
     NEAREST,
-    Predictor,
     Trust,
-    companion_lines,
     explained,
     judge,
     predicted_lines,
-    prepare_predictor,
     solve_companion,
     withheld_lines,
 )
@@ -75,7 +74,6 @@ class Prepared:
     averages: int  # that the frames are means of
     problem: NetworkProblem | None = None
     predictor: Predictor | None = None
-    returned: Complex | None = None  # see returned.py
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +144,10 @@ def prepare(
 
 
 def inverse_bytes(prepared: Prepared) -> int:
-    """Memory that the inverse, the predictor and what gives lines back will take."""
+    """Memory that the inverse and the predictor will take."""
     height, width = prepared.box.padded
-    coils = prepared.box.columns_problem.maps.shape[0]
-    return 8 * height * width * (prepared.box.alias + 2 * coils * len(prepared.withheld))
+    samples = prepared.box.columns_problem.maps.shape[0] * len(prepared.withheld)
+    return 8 * width * (height * (prepared.box.alias + samples) + 2 * samples**2)
 
 
 def make_inverse(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
@@ -158,13 +156,9 @@ def make_inverse(prepared: Prepared, cancelled: Callable[[], bool] = never, work
 
 
 def make_predictor(prepared: Prepared, cancelled: Callable[[], bool] = never) -> None:
-    """Make what predicts the withheld lines, and gives them back: half a second, pays for a series of frames."""
-    rows = prepared.withheld
-    if not len(rows):
-        return
-    prepared.predictor = prepare_predictor(prepared.box.columns_problem, rows, cancelled)
-    if prepared.problem is not None:
-        prepared.returned = prepare_return(prepared.problem, rows, cancelled)
+    """Make what predicts the withheld lines, and gives them back, where there is an inverse; pays for a series."""
+    if len(prepared.withheld) and prepared.problem is not None:
+        prepared.predictor = prepare_predictor(prepared.problem, prepared.withheld, cancelled)
 
 
 def make_ready(prepared: Prepared) -> None:
@@ -194,9 +188,9 @@ def draw(whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Co
     if len(prepared.withheld):
         predicted = predicted_lines(problem, prepared.withheld, as_box(prepared.box, planes))
         trust = _trust(prepared, measured, predicted, normal[0])
-        returned = 0.0 if prepared.returned is None else worth(trust.error)
-        if prepared.returned is not None and returned:
-            change = give_back(prepared.returned, measured - predicted)
+        returned = 0.0 if prepared.predictor is None else worth(trust.error)
+        if prepared.predictor is not None and returned:
+            change = give_back(prepared.predictor, measured - predicted)
             planes = planes + as_planes(prepared.box, change * np.float32(returned))
     inside = prepared.box.inside
     error = np.where(inside, error, np.float32(0))
@@ -240,9 +234,12 @@ def _outputs(
 
 
 def _trust(prepared: Prepared, measured: Complex, network: Complex, normal: NDArray[np.float32]) -> Trust:
-    problem, rows, predictor = prepared.box.columns_problem, prepared.withheld, prepared.predictor
+    problem, rows = prepared.box.columns_problem, prepared.withheld
+    predictor, ready = prepared.predictor, prepared.problem
     given = as_box(prepared.box, normal)
     if predictor is None:
-        companion = predicted_lines(problem, rows, solve_companion(problem, given))
-        return judge(explained(problem, rows), measured, network, companion)
+        linear = (
+            solve_companion(problem, given) if ready is None else as_box(ready, apply_inverse(ready.inverse, normal))
+        )
+        return judge(explained(problem, rows), measured, network, predicted_lines(problem, rows, linear))
     return judge(predictor.gram, measured, network, companion_lines(predictor, given, len(problem.maps)))

@@ -2,28 +2,24 @@
 
 A residual on lines that were used says nothing of what a network invents between them. Lines that it has not seen do:
 cross-validation, per image, on the split of SSDU (Yaman et al., Magn Reson Med 2020; 84:3172). The companion that it is
-compared with is the SENSE image of the same lines, made without the withheld ones too.
+compared with is P b, the SENSE image that the network begins with: it has not seen them either.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.linear.columns import Columns, never, normal_matrices, point_spread
+from engines.linear.columns import Columns
 from engines.linear.preconditioned import prepare_iteration, solve_from
 
 __all__ = [
-    "Predictor",
     "Trust",
-    "companion_lines",
     "explained",
     "fourier_rows",
     "judge",
     "predicted_lines",
-    "prepare_predictor",
     "samples_of",
     "solve_companion",
     "withheld_lines",
@@ -36,16 +32,7 @@ Complex = NDArray[np.complex64]
 NEAREST: Final = 0.3  # of the way from the centre to the edge of k-space; see README.md for what it costs and catches
 REACH: Final = 0.3  # as far beyond the nearest the farthest one lies
 ENOUGH: Final = (40, 3e-3)  # iterations and residual that find the companion's error to a percent
-COMPANION: Final = 0.01  # lambda of the companion: the one that predicts best (0.001 to 0.2 tried)
 FEWEST: Final = 2
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Predictor:
-    """The companion's word on the withheld lines, and what an object can contribute to them; one matrix a column."""
-
-    weights: Complex  # (column, coil * withheld line, row): from the right-hand side b to the samples
-    gram: Complex  # (column, coil * withheld line, coil * withheld line): A A^H of A = F S, see judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +82,9 @@ def predicted_lines(problem: Columns, rows: Rows, pixels: Complex) -> Complex:
     return predicted
 
 
-def companion_lines(predictor: Predictor, right_hand_side: Complex, coils: int) -> Complex:
-    """Samples (coil, line, column) that the linear companion predicts from b (row, column)."""
-    samples = (predictor.weights @ right_hand_side.T[..., None])[..., 0]
-    return samples.T.reshape(coils, -1, len(samples))
-
-
 def solve_companion(problem: Columns, right_hand_side: Complex) -> Complex:
-    """The companion itself (row, column), by iteration: some 30 ms, where there is no predictor."""
-    iteration = prepare_iteration(replace(problem, regularisation=COMPANION))
-    return solve_from(iteration, right_hand_side, None, *ENOUGH)
+    """The companion itself (row, column), by iteration: some 30 ms, where there is no inverse."""
+    return solve_from(prepare_iteration(problem), right_hand_side, None, *ENOUGH)
 
 
 def judge(gram: Complex, measured: Complex, network: Complex, companion: Complex) -> Trust:
@@ -128,39 +108,6 @@ def explained(problem: Columns, rows: Rows) -> Complex:
     samples = samples_of(problem.maps, fourier_rows(problem, rows))
     gram: Complex = samples @ samples.conj().swapaxes(1, 2)
     return gram
-
-
-def prepare_predictor(
-    problem: Columns,
-    rows: Rows,
-    cancelled: Callable[[], bool] = never,
-    regularisation: float = COMPANION,
-    at_once: int = 8,
-) -> Predictor | None:
-    """Make F S (N + lambda)^-1 of every column, some tenths of a second; None when `cancelled` says to stop.
-
-    `problem` states the lines that are used, `regularisation` is the companion's.
-    """
-    linear = replace(problem, regularisation=regularisation)
-    coils, height, width = linear.maps.shape
-    spread, transform = point_spread(linear), fourier_rows(linear, rows)
-    weights = np.zeros((width, coils * len(rows), height), np.complex64)
-    for start in range(0, width, at_once):
-        if cancelled():
-            return None
-        part = slice(start, min(start + at_once, width))
-        seen = np.flatnonzero((linear.maps[:, :, part] != 0).any((0, 2)))
-        if len(seen):
-            reach = slice(int(seen[0]), int(seen[-1]) + 1)
-            weights[part, :, reach] = _solved(linear, part, reach, spread, transform[:, reach])
-    return Predictor(weights, explained(problem, rows))
-
-
-def _solved(linear: Columns, part: slice, reach: slice, spread: Complex, transform: Complex) -> Complex:
-    """A (N + lambda)^-1 (column, coil * line, row) by way of its adjoint, which is a solution for few right sides."""
-    samples = samples_of(linear.maps[:, reach, part], transform)
-    solved: Complex = np.linalg.solve(normal_matrices(linear, part, spread, reach), samples.conj().swapaxes(1, 2))
-    return solved.conj().swapaxes(1, 2)
 
 
 def samples_of(maps: Complex, transform: Complex) -> Complex:

@@ -11,8 +11,9 @@ from engines.linear.columns import ColumnInverse, right_hand_side, solve_columns
 from engines.linear.fourier import to_kspace
 from engines.unrolled.bridge import Infer
 from engines.unrolled.difference import smooth_difference, striking_difference
+from engines.unrolled.predictor import companion_lines
 from engines.unrolled.run import Prepared, draw, make_ready, prepare
-from engines.unrolled.trust import Trust, companion_lines, judge, predicted_lines
+from engines.unrolled.trust import Trust, judge, predicted_lines
 from engines.unrolled.verdict import Cue, verdict_of
 from protocols.limits import QualityLimit
 from trt_build.planted.structures import Structure, structures

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from engines.unrolled.predictor import prepare_predictor
 from engines.unrolled.problem import apply_inverse, as_box, network_problem, normal_image
-from engines.unrolled.returned import give_back, prepare_return, worth
+from engines.unrolled.returned import give_back, worth
 from engines.unrolled.run import draw, make_inverse, make_ready, prepare
 from engines.unrolled.trust import predicted_lines
 from tests.engines.coils import nrmse
@@ -27,7 +28,7 @@ def test_a_linear_image_with_lines_given_back_is_the_linear_image_of_all_lines(r
     held, whole = (network_problem(maps, mask, regularisation, "dense") for mask in (used, MASK))
     before = linear(held, scene.frame)
     missed = scene.frame[:, rows][:, :, held.columns] - predicted_lines(held.columns_problem, rows, before)
-    after = before + give_back(prepare_return(held, rows), missed)
+    after = before + give_back(prepare_predictor(held, rows), missed)
     wanted = linear(whole, scene.frame)
     assert nrmse(after, wanted) < 1e-3
     assert nrmse(before, wanted) > 0.01
@@ -55,4 +56,4 @@ def test_nothing_is_prepared_once_nobody_waits_for_it():
     scene = make_scene(MASK)
     prepared = prepare(scene.calibration, MASK, STRENGTH, 0.03)
     make_inverse(prepared)
-    assert prepare_return(prepared.problem, prepared.withheld, lambda: True) is None
+    assert prepare_predictor(prepared.problem, prepared.withheld, lambda: True) is None
