@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from engines.linear.calibration import Calibration
+from engines.unrolled.balance import KEPT
 from engines.unrolled.scope import facts_of, outside
 from engines.unrolled.trust import NEAREST
 from gadgets.context import Context
@@ -29,6 +30,7 @@ DEPTH: Final = 4  # frames that may wait for the network; beyond that the linear
 REFUSE_S: Final = 20.0  # how long a scan that is refused without its network waits for it to be opened
 Share = Annotated[float, Field(ge=0.01, le=0.1)]
 Distance = Annotated[float, Field(ge=0.03, le=0.6)]
+Kept = Annotated[float, Field(ge=0, le=1)]
 
 
 def network(
@@ -36,6 +38,7 @@ def network(
     trust: Literal["withhold", "off"] = "withhold",
     withheld_share: Share = 0.03,
     withheld_from: Distance = NEAREST,
+    keep_noise: Kept = KEPT,
     *,
     error_map: bool = False,
 ) -> Node:
@@ -47,7 +50,8 @@ def network(
     network image that breaks a limit of trust is followed by its linear one.
     `trust = "withhold"` keeps `withheld_share` of the acquired lines from the network and predicts them from its
     image; they lie from `withheld_from` of the way to the edge of k-space outwards, and the nearer they are, the more
-    they cost and tell. `error_map = true` sends the network's own error map as a further series.
+    they cost and tell. `keep_noise` is the share of the lines' noise that stays in the image, from 0, the smoothest, to 1,
+    what the lines say and the network does not deny. `error_map = true` sends the network's own error map as a further series.
     """
     share = withheld_share if trust == "withhold" else 0.0
     engines = context.protocol.engines
@@ -56,7 +60,7 @@ def network(
         raise ProtocolError([Problem(context.protocol.where, "engines.models.network", reason)])
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        preparations = Preparations(context, share, withheld_from)
+        preparations = Preparations(context, share, withheld_from, keep_noise)
         with aside(messages, partial(draw, context, loan), DEPTH, "network") as side:
             desk = _Desk(context, loan, preparations, side, error_map=error_map)
             while not side.over:

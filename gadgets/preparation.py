@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from engines.linear.calibration import Calibration
 from engines.linear.errors import LinearError
+from engines.unrolled.balance import KEPT
 from engines.unrolled.run import Prepared, expected_lines, inverse_bytes, make_inverse, make_predictor, prepare
 from gadgets.context import Context
 from protocols.messages import Calibrated
@@ -29,9 +30,10 @@ log = structlog.get_logger()
 class Preparations:
     """What is known, or being made, for every slice of a connection; used from several threads."""
 
-    def __init__(self, context: Context, share: float, nearest: float) -> None:
+    def __init__(self, context: Context, share: float, nearest: float, kept: float = KEPT) -> None:
         self._context = context
         self._withheld = share, nearest
+        self._kept = kept
         self._series = context.scan.encodings[0].repeats
         self._lock = threading.Lock()
         self._known: dict[int, Prepared] = {}
@@ -59,7 +61,7 @@ class Preparations:
         same = known is not None and known.calibration is calibration and known.averages == averages
         if known is not None and same and np.array_equal(known.acquired, acquired):
             return known
-        made = prepare(calibration, acquired, strength, *self._withheld, averages)
+        made = prepare(calibration, acquired, strength, *self._withheld, averages, self._kept)
         if self._series and not same:
             self._keep(slice_, made)
         return made
@@ -91,7 +93,7 @@ class Preparations:
         if expected is None or not isinstance(calibration, Calibration):
             return
         try:
-            prepared = prepare(calibration, expected, strength, *self._withheld)
+            prepared = prepare(calibration, expected, strength, *self._withheld, kept=self._kept)
             if not self._keep(calibrated.slice, prepared, calibrated.invert):
                 calibrated.invert()
         except (LinearError, RuntimeError) as error:

@@ -24,12 +24,17 @@ ITERATIONS, TOLERANCE = 40, 5e-4  # of the right-hand side, for lambda 0.1 or mo
 
 
 def bridge(
-    cascades: Sequence[Infer], hidden: int, box: NetworkBox, iteration: ColumnIteration, normal: NDArray[np.float32]
+    cascades: Sequence[Infer],
+    hidden: int,
+    box: NetworkBox,
+    iteration: ColumnIteration,
+    normal: NDArray[np.float32],
+    kept: float = 0.0,
 ) -> Tensors:
     """Outputs `image` and `error` as the whole graph gives them, from b (1, 2, row, column).
 
     `cascades` are the graphs cascade_0, cascade_1, …, `hidden` the channels of their state, `iteration` solves the
-    problem of the box. Papers: see problem.py.
+    problem of the box, `kept` is that of balance.py. Papers: see problem.py.
     """
     given = as_box(box, normal[0])
     regularisation = np.float32(box.columns_problem.regularisation)
@@ -41,11 +46,12 @@ def bridge(
     out: Tensors = {}
     for cascade in cascades:
         out = cascade({"rho": as_planes(box, pixels)[None], "normal": normal, "scan": scan, "hidden": state})
-        state = out["hidden_out"]
+        state = out.get("hidden_out", state)  # the last one hands nothing on
         planes = out["proposed" if "proposed" in out else "denoised"][0]
         denoised = as_box(box, planes * box.inside)
         pixels = solve_from(iteration, given + regularisation * denoised, pixels, ITERATIONS, tolerance)
     image = as_planes(box, pixels)
     if "proposed" in out:
-        image = balanced(out["proposed"][0], image, box.inside, rough_noise(scan, box.inside))
+        noise = rough_noise(scan, box.inside) * np.float32(1 - kept)
+        image = balanced(out["proposed"][0], image, box.inside, noise)
     return {"image": image[None], "error": out["error"]}

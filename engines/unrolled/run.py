@@ -5,7 +5,7 @@ Everything is in units of the whitened noise: sigma is 1 a complex sample, so im
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
@@ -16,6 +16,7 @@ from engines.linear.calibration import Calibration
 from engines.linear.columns import never
 from engines.linear.errors import LinearError, wanted_shape
 from engines.linear.preconditioned import prepare_iteration
+from engines.unrolled.balance import KEPT
 from engines.unrolled.bridge import Infer, Tensors, bridge
 from engines.unrolled.predictor import Predictor, companion_lines, prepare_predictor
 from engines.unrolled.problem import (
@@ -72,6 +73,7 @@ class Prepared:
     acquired: Mask  # (line,) of the frames it is for, withheld lines among them
     withheld: NDArray[np.intp]  # rows of k-space
     averages: int  # that the frames are means of
+    kept: float  # share of the noise of P b that the image keeps, see balance.py
     problem: NetworkProblem | None = None
     predictor: Predictor | None = None
 
@@ -129,10 +131,11 @@ def prepare(
     share: float = 0.0,
     nearest: float = NEAREST,
     averages: int = 1,
+    kept: float = KEPT,
 ) -> Prepared:
     """State the problem of frames with these lines (line,), means of `averages`, of which `share` are withheld; 10 ms.
 
-    `strength` is the network's (strength.py), `share` and `nearest` are those of trust.withheld_lines. Lines that are
+    `strength` is the network's (strength.py), `share` and `nearest` are those of trust.withheld_lines, `kept` of balance.py. Lines that are
     withheld leave holes in an equispaced grid: columns take the place of blocks. Raises LinearError where there is no
     object.
     """
@@ -140,7 +143,7 @@ def prepare(
     level, used = level_of(calibration.lines, calibration.inside) * averages**0.5, acquired & ~withheld
     regularisation = regularisation_of(level, used, strength)
     box = network_box(calibration.maps * close_support(calibration), used, regularisation)
-    return Prepared(calibration, box, acquired, np.flatnonzero(withheld), averages)
+    return Prepared(calibration, box, acquired, np.flatnonzero(withheld), averages, kept)
 
 
 def inverse_bytes(prepared: Prepared) -> int:
@@ -152,7 +155,8 @@ def inverse_bytes(prepared: Prepared) -> int:
 
 def make_inverse(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
     """Make the inverse: half a second, for a worker; one of `workers` helps, if one is free."""
-    prepared.problem = invert_box(prepared.box, cancelled, workers)
+    made = invert_box(prepared.box, cancelled, workers)
+    prepared.problem = None if made is None else replace(made, noise=made.noise * np.float32(1 - prepared.kept))
 
 
 def make_predictor(prepared: Prepared, cancelled: Callable[[], bool] = never) -> None:
@@ -230,7 +234,7 @@ def _outputs(
     if cascades is None:
         raise EngineError("the inverse of this slice is not ready yet, and the model has no cascades to bridge it")
     iteration = prepare_iteration(box.columns_problem)
-    return bridge(cascades.graphs, cascades.hidden, box, iteration, normal), "iteration"
+    return bridge(cascades.graphs, cascades.hidden, box, iteration, normal, prepared.kept), "iteration"
 
 
 def _trust(prepared: Prepared, measured: Complex, network: Complex, normal: NDArray[np.float32]) -> Trust:

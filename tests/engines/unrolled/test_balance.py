@@ -19,6 +19,13 @@ def test_noise_is_not_put_back():
     np.testing.assert_array_equal(balanced(image, image + planes(1.0), INSIDE, NOISE), image)
 
 
+@pytest.mark.parametrize("kept", [0.15, 0.5, 1.0])
+def test_as_much_noise_is_put_back_as_is_to_be_kept(kept):
+    image, noise = 30 + planes(1, 1), planes(2.5)
+    made = balanced(image, image + noise, INSIDE, NOISE * np.float32(1 - kept))
+    assert np.vdot(made - image, noise) / np.vdot(noise, noise) == pytest.approx(kept, abs=0.05)
+
+
 def test_a_strong_objection_wins():
     proposed = np.zeros((2, 40, 48), np.float32)
     consistent = proposed + 20
