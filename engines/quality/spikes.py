@@ -14,9 +14,10 @@ MOST_FILLED: Final = 0.8  # of the field of view, for a prediction to be of use
 SNR: Final = 1e3  # signal by noise power that the predictor is made for: less leaks, or less noise comes in
 FAR: Final = 16  # neighbours on either side that a suspect is predicted from, fewer beside an end and more behind
 FAR_SNR: Final = 1e5  # so that nothing of the peak of k-space, a thousand times the noise, leaks into its slopes
+LADDER: Final = (1e0, 1e1, 1e2, 1e3, 1e4, FAR_SNR)  # signal by noise power of predictions at the ends of a readout
 SURE: Final = 3.5  # standard deviations of that prediction's noise that a spike must stand above it, too
 LOUD: Final = 5.5  # noise standard deviations; in a thousand million samples of noise none is so large
-ODD: Final = 4.6  # standard deviations of the prediction's own noise that a spike stands above it
+ODD: Final = 4.8  # standard deviations of what a prediction misses that a spike stands above it
 LEAK: Final = 0.1  # of the local signal, which the prediction may miss in an oversampled readout
 UNPREDICTED: Final = 5.0  # times the local signal, where nothing can be predicted
 QUIET: Final = 3.0  # noise standard deviations: where all neighbours are below, they are taken for noise
@@ -29,7 +30,7 @@ class Predictor:
     """Linear predictions of a sample from its neighbours; empty where nothing can be predicted."""
 
     near: NDArray[np.float32]  # (REACH,) weights of the two neighbours at distance 1, 2, …, for every sample
-    far: NDArray[np.float32]  # (sample, sample) inverse covariance of a window, by the power of the noise
+    far: NDArray[np.float32]  # (rung of LADDER, sample, sample) inverse covariance of a window, by the noise's power
 
     def __bool__(self) -> bool:
         return bool(len(self.near))
@@ -57,9 +58,10 @@ def predictor(filled: float) -> Predictor:
     samples of a window known. Without oversampling neighbours tell nothing, and there are no weights.
     """
     if filled > MOST_FILLED:
-        return Predictor(np.zeros(0, np.float32), np.zeros((0, 0), np.float32))
+        return Predictor(np.zeros(0, np.float32), np.zeros((0, 0, 0), np.float32))
     row = _inverse(filled, REACH, SNR)[REACH]
-    return Predictor((-row[REACH + 1 :] / row[REACH]).astype(np.float32), _inverse(filled, FAR, FAR_SNR))
+    far = np.stack([_inverse(filled, FAR, snr) for snr in LADDER])
+    return Predictor((-row[REACH + 1 :] / row[REACH]).astype(np.float32), far)
 
 
 def _inverse(filled: float, reach: int, snr: float) -> NDArray[np.float32]:
@@ -220,27 +222,38 @@ def _unforeseen(
     sides = _neighbours(samples, row, place, REACH)
     inner = _inner(place, samples.shape[2]) & sides.all(axis=0)
     near = samples.reshape(-1)[found] - np.tensordot(foresees.near, sides[::2] + sides[1::2], 1)
-    far, noise, scale = _left_of(samples, foresees.far, row, place)
+    far, noise, scale = _left_of(samples, foresees.far, row, place, deviation)
     near[np.abs(far) <= SURE * noise * deviation] = 0
     least = np.where(inner, 0, ODD * noise * deviation).astype(np.float32)
     return np.where(inner, near, far).astype(np.complex64), least, scale
 
 
 def _left_of(
-    samples: NDArray[np.complex64], far: NDArray[np.float32], row: NDArray[np.intp], place: NDArray[np.intp]
+    samples: NDArray[np.complex64],
+    far: NDArray[np.float32],
+    row: NDArray[np.intp],
+    place: NDArray[np.intp],
+    deviation: NDArray[np.float32],
 ) -> tuple[NDArray[np.complex64], NDArray[np.float32], NDArray[np.float32]]:
-    """What the window around each sample (found,) leaves of it, the noise in that, and by what windows compare.
+    """What the window around each sample (found,) leaves of it, how much that misses, and by what windows compare.
 
-    Of samples of one window, the spike is the one with the largest product of the first and the last.
+    Of samples of one window, the spike is the one with the largest product of the first and the last. An end has
+    neighbours on one side only, and a prediction made for more signal than the window has brings in too much noise.
     """
-    length, width = samples.shape[2], len(far)
+    length, width = samples.shape[2], far.shape[1]
     if length < width:
         return np.full(len(row), np.nan, np.complex64), np.ones(len(row), np.float32), np.ones(len(row), np.float32)
-    begin = np.clip(place - FAR, 0, length - width)
-    weights, own = far[place - begin], far.diagonal()[place - begin]
+    begin, inner = np.clip(place - FAR, 0, length - width), _inner(place, length)
+    here = place - begin
     window = samples.reshape(-1)[(row * length + begin)[:, None] + np.arange(width)]
+    parts, suspect = window.view(np.float32), window[np.arange(len(row)), here]
+    power = np.einsum("fp,fp->f", parts, parts) - np.square(np.abs(suspect))
+    signal = np.where(inner, np.inf, power / np.square(deviation) / (width - 1))
+    rung = np.minimum(np.searchsorted(LADDER, signal), len(LADDER) - 1)
+    weights, own = far[rung, here], far[rung, here, here]
     left = np.where(window.all(axis=1), np.einsum("fw,fw->f", weights, window) / own, np.nan)
-    return left.astype(np.complex64), np.sqrt(np.square(weights).sum(axis=1)) / own, np.sqrt(own)
+    noise = np.where(inner, np.sqrt(np.square(weights).sum(axis=1)) / own, own**-0.5)
+    return left.astype(np.complex64), noise, np.sqrt(own)
 
 
 def _inner(place: NDArray[np.intp], length: int) -> NDArray[np.bool_]:

@@ -15,15 +15,16 @@ DATA = Path(__file__).parents[4] / "shared" / "data" / "mrd"
 SPARKING = "gre3echo_prisma"
 
 
-def planted(seed, strength=10.0, **how):
+def planted(seed, strength=10.0, *, ends=False, **how):
     """A scan with one spike in every readout, so much above the largest of the five samples around it."""
     samples = scanned(seed, **how)
-    where = chosen(seed + 1000, samples.shape)
-    readout, coil, sample, phase = where
+    readout, coil, sample, phase = chosen(seed + 1000, samples.shape)
+    if ends:
+        sample = np.array([0, 1, samples.shape[2] - 2, samples.shape[2] - 1])[sample % 4]
     around = np.clip(sample[:, None] + np.arange(-2, 3), 0, samples.shape[2] - 1)
     local = np.abs(clean(**how)[readout[:, None], coil[:, None], around]).max(axis=1)
     samples[readout, coil, sample] = (local + strength) * phase
-    return samples, where
+    return samples, (readout, coil, sample, phase)
 
 
 def found_of(samples, where, weights):
@@ -37,6 +38,12 @@ def test_in_oversampled_readouts_99_of_100_spikes_are_found_at_their_place_and_n
     counts = [found_of(*planted(seed), predictor(0.5)) for seed in range(12)]
     hits, wrong = np.sum(counts, axis=0)
     assert hits >= 0.99 * 12 * 128
+    assert wrong == 0
+
+
+def test_spikes_in_the_first_and_last_two_samples_are_found_as_well_where_signal_is_not_much_more_than_noise():
+    hits, wrong = np.sum([found_of(*planted(seed, ends=True), predictor(0.5)) for seed in range(6)], axis=0)
+    assert hits >= 0.99 * 6 * 128
     assert wrong == 0
 
 
