@@ -50,8 +50,8 @@ def network(
     network image that breaks a limit of trust is followed by its linear one.
     `trust = "withhold"` keeps `withheld_share` of the acquired lines from the network and predicts them from its
     image; they lie from `withheld_from` of the way to the edge of k-space outwards, and the nearer they are, the more
-    they cost and tell. `keep_noise` is the share of the lines' noise that stays in the image, from 0, the smoothest, to 1,
-    what the lines say and the network does not deny. `error_map = true` sends the network's own error map as a further series.
+    they cost and tell. `keep_noise` is the share of the lines' noise that stays in the image, from 0, the smoothest, to
+    1, what the lines say. `error_map = true` sends the network's own error map as a further series.
     """
     share = withheld_share if trust == "withhold" else 0.0
     engines = context.protocol.engines

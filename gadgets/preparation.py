@@ -61,9 +61,16 @@ class Preparations:
         same = known is not None and known.calibration is calibration and known.averages == averages
         if known is not None and same and np.array_equal(known.acquired, acquired):
             return known
-        made = prepare(calibration, acquired, strength, *self._withheld, averages, self._kept)
+        made = self._prepared(calibration, acquired, strength, averages)
         if self._series and not same:
             self._keep(slice_, made)
+        return made
+
+    def _prepared(
+        self, calibration: Calibration, acquired: NDArray[np.bool_], strength: float, averages: int = 1
+    ) -> Prepared:
+        made = prepare(calibration, acquired, strength, *self._withheld, averages)
+        made.kept = self._kept
         return made
 
     def wait(self, slice_: int, prepared: Prepared) -> None:
@@ -93,7 +100,7 @@ class Preparations:
         if expected is None or not isinstance(calibration, Calibration):
             return
         try:
-            prepared = prepare(calibration, expected, strength, *self._withheld, kept=self._kept)
+            prepared = self._prepared(calibration, expected, strength)
             if not self._keep(calibrated.slice, prepared, calibrated.invert):
                 calibrated.invert()
         except (LinearError, RuntimeError) as error:

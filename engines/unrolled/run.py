@@ -73,7 +73,7 @@ class Prepared:
     acquired: Mask  # (line,) of the frames it is for, withheld lines among them
     withheld: NDArray[np.intp]  # rows of k-space
     averages: int  # that the frames are means of
-    kept: float  # share of the noise of P b that the image keeps, see balance.py
+    kept: float = KEPT  # share of the noise of P b that the image keeps, see balance.py
     problem: NetworkProblem | None = None
     predictor: Predictor | None = None
 
@@ -131,11 +131,10 @@ def prepare(
     share: float = 0.0,
     nearest: float = NEAREST,
     averages: int = 1,
-    kept: float = KEPT,
 ) -> Prepared:
     """State the problem of frames with these lines (line,), means of `averages`, of which `share` are withheld; 10 ms.
 
-    `strength` is the network's (strength.py), `share` and `nearest` are those of trust.withheld_lines, `kept` of balance.py. Lines that are
+    `strength` is the network's (strength.py), `share` and `nearest` are those of trust.withheld_lines. Lines that are
     withheld leave holes in an equispaced grid: columns take the place of blocks. Raises LinearError where there is no
     object.
     """
@@ -143,7 +142,7 @@ def prepare(
     level, used = level_of(calibration.lines, calibration.inside) * averages**0.5, acquired & ~withheld
     regularisation = regularisation_of(level, used, strength)
     box = network_box(calibration.maps * close_support(calibration), used, regularisation)
-    return Prepared(calibration, box, acquired, np.flatnonzero(withheld), averages, kept)
+    return Prepared(calibration, box, acquired, np.flatnonzero(withheld), averages)
 
 
 def inverse_bytes(prepared: Prepared) -> int:
