@@ -30,8 +30,9 @@ def zipper(context: Context) -> Node:
     """Look for a narrow line in the spectrum of the readouts that stays where it is from the first to the last.
 
     The score is how far it stands above the columns around it, in dB: the median over blocks of sixteen readouts, since
-    anatomy is strong in few of them and hides a transmitter there. It is told when half of k-space has come, where
-    there are several slices of two, and at the end; one that is heard in less than half of the scan is not told.
+    anatomy is strong in few of them and hides a transmitter there; the last block may have eight, which are outer lines
+    and without anatomy. It is told when half of k-space has come, where there are several slices of two, and at the
+    end; one that is heard in less than half of the scan is not told.
     """
     return behind(lambda: _Ear(context))
 
@@ -71,12 +72,16 @@ class _Ear:
         while sum(map(len, self._waiting)) >= BLOCK:
             gathered = np.concatenate(self._waiting)
             self._waiting = [gathered[BLOCK:]]
-            self._judge(gathered[:BLOCK], int(message.headers["idx"]["slice"][which[-1]]))
+            self._judge(gathered[:BLOCK])
+            slice_ = int(message.headers["idx"]["slice"][which[-1]])
+            self._of_slice[slice_] = self._of_slice.get(slice_, 0) + 1
             yield from self._early()
 
     def close(self) -> Iterator[Flag]:
         """Say at the end of a scan what stood in all of it."""
         if len(self._heights) >= LEAST:
+            if sum(map(len, self._waiting)) >= BLOCK // 2:
+                self._judge(np.concatenate(self._waiting))
             yield self._flag()
         elif self._steps:
             text = f"fewer than {LEAST * BLOCK} readouts were looked at: too few to tell a line from anatomy"
@@ -87,8 +92,7 @@ class _Ear:
         self._waiting, self._broken, self._of_slice = [], None, {}
         self._heights.clear()
 
-    def _judge(self, block: NDArray[np.complex64], slice_: int) -> None:
-        self._of_slice[slice_] = self._of_slice.get(slice_, 0) + 1
+    def _judge(self, block: NDArray[np.complex64]) -> None:
         heights = heights_db(log_spectrum(block), len(block)).astype(np.float32)
         if self._broken is None:
             self._broken = np.zeros(len(heights), np.intp)

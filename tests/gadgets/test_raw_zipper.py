@@ -62,6 +62,16 @@ def test_what_stands_in_the_first_of_two_slices_alone_is_not_told_in_mid_scan_an
     assert [flag.severity for flag in flags(stack(1.0), of=of)] == [Severity.WARN, Severity.WARN]
 
 
+def test_under_anatomy_in_a_short_scan_a_tone_is_told_since_its_last_outer_lines_count_though_they_fill_no_block():
+    head = scanned(1, snr=500.0)
+    order = [*range(0, 52, 6), *range(52, 76), *range(78, 128, 5)]
+    wave = 2.0 * np.exp(2j * np.pi * 4e3 * 10e-6 * np.arange(head.shape[2]))
+    heard = (head[order] + wave).astype(np.complex64)
+    single = [readouts([n], data=heard[n : n + 1], coils=8, samples=head.shape[2]) for n in range(len(order))]
+    assert flags(single[:32])[-1].severity is Severity.PASS
+    assert flags(single)[-1].severity is Severity.WARN
+
+
 def test_with_the_resonance_in_the_header_the_frequency_of_the_transmitter_is_told():
     of = replace(scan(lines=128), resonance_hz=123_200_000.0)
     flag = flags(batches(amplitude=1.0), of=of)[-1]
