@@ -37,11 +37,15 @@ class Port(_Table):
     meaning: Annotated[str, Field(description="one line for people")]
     unit: Annotated[str, Field(description="for example 'sigma', '1' for a plain number")]
     type: Literal["float32"] = "float32"
+    tensor: Annotated[
+        str | None, Field(min_length=1, description="its name in the graph that this one is cut out of")
+    ] = None
 
 
 class Graph(_Table):
-    """One ONNX file, NAME.onnx under [graphs.NAME]."""
+    """One ONNX file, NAME.onnx under [graphs.NAME]; or a part of another one's, cut out at tensors by their names."""
 
+    of: Annotated[str | None, Field(description="name of the graph that it is cut out of; absent: a file")] = None
     inputs: Annotated[Mapping[str, Port], Field(description="a table for every input", min_length=1)]
     outputs: Annotated[Mapping[str, Port], Field(description="a table for every output", min_length=1)]
 
@@ -110,9 +114,7 @@ class Card(_Table):
         Field(min_length=1, description="arithmetic whose image quality was verified"),
     ] = ("single",)
     files: Annotated[Mapping[str, Sha256], Field(description="SHA-256 of every other file")]
-    graphs: Annotated[
-        Mapping[Name, Graph], Field(description="a table [graphs.NAME] for every ONNX file", min_length=1)
-    ]
+    graphs: Annotated[Mapping[Name, Graph], Field(description="a table [graphs.NAME] for every graph", min_length=1)]
     range: Annotated[Range, Field(description="a table [range]")]
     training: Annotated[Training, Field(description="a table [training]")]
     figures: Annotated[Mapping[str, float | str], Field(description="figures on the test split")]
@@ -126,8 +128,16 @@ class Card(_Table):
         return self
 
     @model_validator(mode="after")
+    def _cut_out_of_files(self) -> "Card":
+        files = [name for name, graph in self.graphs.items() if graph.of is None]
+        for name, graph in self.graphs.items():
+            if graph.of is not None and graph.of not in files:
+                raise ValueError(f"got of = {graph.of!r} for the graph {name}, wanted {' or '.join(files) or 'a file'}")
+        return self
+
+    @model_validator(mode="after")
     def _files_of_graphs(self) -> "Card":
-        needed = ["vectors.npz", *(f"{graph}.onnx" for graph in self.graphs)]
+        needed = ["vectors.npz", *(f"{name}.onnx" for name, graph in self.graphs.items() if graph.of is None)]
         lost = [file for file in needed if file not in self.files]
         if lost:
             raise ValueError(f"got no SHA-256 of {', '.join(lost)} under [files], wanted one of every file")

@@ -85,9 +85,8 @@ def open_engine(
 
 def job_of(model: Model, graph: str) -> Job:
     """State what is to be opened; raises ModelError for a graph that the model does not have."""
-    ports = model.graph(graph)
-    onnx = model.read(f"{graph}.onnx")
-    return Job(f"{model.card.name}/{graph}", onnx, ports, model.hash, precisions=model.card.precisions)
+    name = f"{model.card.name}/{graph}"
+    return Job(name, model.onnx(graph), model.graph(graph), model.hash, precisions=model.card.precisions)
 
 
 def _wanted(backend: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A model folder, checked: card, signature, SHA-256 of every file, and that the graphs are what the card says.
 
-engines/zoo/NAME holds the shipped ones: card.toml, signature.toml, vectors.npz and an ONNX file for each graph.
+engines/zoo/NAME holds the shipped ones: card.toml, signature.toml, vectors.npz and an ONNX file for each graph that is
+not cut out of another one's.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from engines.card import Card, Graph, parse_card
 from engines.errors import ModelError
+from engines.onnx_cut import cut_graph
 from engines.onnx_file import read_onnx
 from engines.signing import signer
 
@@ -45,6 +47,14 @@ class Model:
         if name not in self.card.graphs:
             raise ModelError(f"{self.folder}: no graph {name!r}; its card has {', '.join(self.card.graphs)}")
         return self.card.graphs[name]
+
+    def onnx(self, name: str) -> bytes:
+        """ONNX file of a graph, checked as `read` does: what lies in the folder, or a part of it."""
+        graph = self.graph(name)
+        if graph.of is None:
+            return self.read(f"{name}.onnx")
+        file = f"{graph.of}.onnx"
+        return cut_graph(self.read(file), graph, f"{self.folder / file}, graph {name!r}")
 
     def cases(self, graph: str) -> Mapping[str, Case]:
         """Test vectors of a graph: name -> inputs, wanted outputs; in the file as GRAPH/CASE/PORT."""
@@ -133,9 +143,10 @@ def _checked(path: Path, wanted: str) -> bytes:
 
 
 def _agrees(model: Model, name: str) -> None:
-    """Raise ModelError unless the ONNX file has the card's opset, inputs and outputs, and sound weights."""
-    where, graph = f"{model.folder / name}.onnx", model.graph(name)
-    file = read_onnx(model.read(f"{name}.onnx"), where)
+    """Raise ModelError unless the graph has the card's opset, inputs and outputs, and sound weights."""
+    graph = model.graph(name)
+    where = f"{model.folder / (graph.of or name)}.onnx"
+    file = read_onnx(model.onnx(name), where)
     if file.opset != model.card.opset:
         raise ModelError(f"{where}: got opset {file.opset}, the card says {model.card.opset}; export it again")
     for kind, got, wanted in (("inputs", file.inputs, graph.inputs), ("outputs", file.outputs, graph.outputs)):

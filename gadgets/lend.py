@@ -40,7 +40,7 @@ class Opened:
     @property
     def hidden(self) -> int:
         """Channels of the state that the cascades hand on."""
-        return int(self.model.graph("cascade_0").outputs["hidden_out"].shape[1])
+        return int(self.model.graph("cascade_0").inputs["hidden"].shape[1])
 
     @property
     def runs_on(self) -> str:

@@ -160,6 +160,11 @@ def test_weights_outside_the_file_are_refused(copy):
         ('"vectors.npz" =', '"other.npz" =', "no SHA-256 of vectors.npz"),
         ('"vectors.npz" =', '"../vectors.npz" =', "vectors.npz"),
         ("[range]", "[range", "not TOML"),
+        (
+            "[graphs.cascade_0.inputs.rho]",
+            '[graphs.cascade_0]\nof = "whole"\n[graphs.cascade_0.inputs.rho]',
+            "wanted model",
+        ),
     ],
 )
 def test_a_wrong_card_is_told_with_its_key(copy, old, new, told):
@@ -189,6 +194,17 @@ def test_vectors_may_not_hold_pickles(copy, tmp_path):
 def test_a_name_that_is_not_known_gets_a_list():
     with pytest.raises(ModelError, match="neither shipped nor a folder"):
         find_model("no_such_model")
+
+
+def test_all_shipped_models_together_have_less_than_ten_megabytes():
+    assert sum(file.stat().st_size for folder in shipped().values() for file in folder.iterdir()) < 10e6
+
+
+def test_the_bound_of_the_shipped_network_holds_at_every_acceleration_within_two_points():
+    figures = load_model("brain2d").card.figures
+    held = [value for key, value in figures.items() if key.startswith("test_r") and key.endswith("_coverage")]
+    assert len(held) == 5
+    assert all(abs(share - 0.9) <= 0.02 for share in held)
 
 
 @pytest.mark.parametrize("name", shipped())

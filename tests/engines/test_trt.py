@@ -42,7 +42,7 @@ def models():
 def test_tensorrt_rtx_builds_every_graph_of_every_shipped_model(tensorrt, path):
     model = load_model(path, allow_unsigned=True)
     for graph in model.card.graphs:
-        assert len(build_plan(tensorrt, model.read(f"{graph}.onnx"), model.graph(graph), "single")) > 1000
+        assert len(build_plan(tensorrt, model.onnx(graph), model.graph(graph), "single")) > 1000
 
 
 def test_a_graph_is_built_with_progress(tensorrt, model):

@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from engines.model import load_model
-from engines.unrolled.balance import balanced
-from engines.unrolled.problem import apply_inverse
+from engines.selftest import relative_error
+from tests.engines.unrolled.in_parts import through_cascades
 from trt_build import export, publish
-from trt_build.export import ExportError, Facts, export_network
+from trt_build.export import ExportError, Facts
+from trt_build.networks.export import export_network
 from trt_build.networks.unrolled import Unrolled, UnrolledShape
 from trt_build.training import checkpoint
 from trt_build.training.checkpoint import CheckpointError
@@ -60,8 +61,8 @@ def folder(network, tmp_path_factory):
     return path
 
 
-def session(path):
-    return pytest.importorskip("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+def session(onnx):
+    return pytest.importorskip("onnxruntime").InferenceSession(onnx, providers=["CPUExecutionProvider"])
 
 
 def test_the_folder_is_a_model_with_a_vector_of_each_form(folder):
@@ -78,7 +79,7 @@ def test_sizes_it_was_not_exported_with(folder, network, alias, rows, columns, f
     inverse = chance.standard_normal((rows * columns // alias, 2 * alias, alias), np.float32) / alias
     scan, noise = chance.uniform(0.1, 1, 2).astype(np.float32), chance.uniform(0, 9, (rows, columns)).astype(np.float32)
     given = {"normal": normal, "inverse": inverse, "scan": scan, "noise": noise}
-    image, error = session(folder / "model.onnx").run(None, given)
+    image, error = session((folder / "model.onnx").read_bytes()).run(None, given)
     with torch.no_grad():
         wanted = network(*map(torch.from_numpy, given.values()))
     np.testing.assert_allclose(image, wanted[0].numpy(), atol=1e-3, rtol=1e-4)
@@ -86,25 +87,30 @@ def test_sizes_it_was_not_exported_with(folder, network, alias, rows, columns, f
 
 
 @pytest.mark.parametrize("form", ["dense", "blocks"])
-def test_its_cascades_make_the_same_image(folder, form):
-    normal, inverse, scan, noise = small_problems(SHAPE.strength)[form]
-    given = {"normal": normal, "inverse": inverse, "scan": scan, "noise": noise}
-    image, error = session(folder / "model.onnx").run(["image", "error"], given)
-    state = np.zeros((1, 4, normal.shape[2] // 2, normal.shape[3] // 2), np.float32)
-    rho = apply_inverse(inverse, normal[0])[None]
-    for number in range(2):
-        part = session(folder / f"cascade_{number}.onnx")
-        inside = (rho != 0).any((0, 1))
-        denoised, state, *rest = part.run(None, {"rho": rho, "normal": normal, "scan": scan, "hidden": state})
-        rho = apply_inverse(inverse, normal[0] + scan[0] ** 2 * denoised[0])[None]
-    np.testing.assert_allclose(balanced(denoised[0], rho[0], inside, noise)[None], image, atol=2e-3, rtol=1e-3)
-    np.testing.assert_allclose(rest[0], error, atol=1e-4, rtol=1e-4)
+def test_cascades_cut_out_of_it_and_the_exact_consistent_step_make_its_image(folder, form):
+    problem = small_problems(SHAPE.strength)[form]
+    model = load_model(folder, allow_unsigned=True)
+    whole = session(model.onnx("model"))
+    image, error = whole.run(
+        ["image", "error"], dict(zip(("normal", "inverse", "scan", "noise"), problem, strict=True))
+    )
+    in_parts, its_error = through_cascades(model, *problem)
+    assert relative_error(in_parts, image) < 1e-5
+    assert relative_error(its_error, error) < 1e-5
+
+
+def test_all_its_weights_stand_in_one_file(folder):
+    model = load_model(folder, allow_unsigned=True)
+    assert sorted(model.card.files) == ["model.onnx", "vectors.npz"]
+    assert {graph.of for name, graph in model.card.graphs.items() if name != "model"} == {"model"}
+    weights = sum(len(model.onnx(name)) for name in model.card.graphs if name != "model")
+    assert weights < 1.5 * len(model.onnx("model"))
 
 
 def test_a_graph_that_computes_something_else_is_not_shipped(network, folder, monkeypatch):
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     monkeypatch.setattr(export, "TOLERANCE", -1.0)
-    with pytest.raises(ExportError, match=r"model\.onnx, output 'image': ONNX Runtime differs"):
+    with pytest.raises(ExportError, match=r"model, output 'image': ONNX Runtime differs"):
         export_network(network, folder, FACTS)
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == ["small"]

@@ -93,6 +93,34 @@ def test_the_bound_of_the_same_features_grows_with_the_signal(problem):
     torch.testing.assert_close(bound(features, scan / torch.tensor([3.0, 1.0])), 3 * bound(features, scan))
 
 
+@pytest.mark.parametrize(
+    ("share", "factor"), [(0.1, 0.8), (0.2, 0.8), (0.25, 0.9), (0.3, 1.0), (0.4, 0.9), (0.5, 0.8), (0.9, 0.8)]
+)
+def test_the_bound_is_stretched_by_a_factor_that_goes_with_the_share_of_lines(share, factor):
+    bound = Unrolled(SMALL).bound
+    features, scan = torch.randn(1, SMALL.width, 8, 8), torch.tensor([0.3, share])
+    plain = bound(features, scan)
+    bound.calibrate([0.2, 0.3, 0.5], [0.8, 1.0, 0.8])
+    torch.testing.assert_close(bound(features, scan), factor * plain)
+
+
+@pytest.mark.parametrize(("share", "factor"), [([0.2], [1.0]), ([0.3, 0.3], [1.0, 1.0]), ([0.2, 0.3], [1.0])])
+def test_factors_without_shares_that_rise_are_refused(share, factor):
+    with pytest.raises(ValueError, match="wanted two or more that rise"):
+        Unrolled(SMALL).bound.calibrate(share, factor)
+
+
+def test_checkpoints_know_no_factor_and_old_ones_that_hold_one_are_read():
+    network = Unrolled(SMALL)
+    network.bound.calibrate([0.2, 0.3], [0.8, 1.0])
+    state = network.state_dict()
+    assert not [key for key in state if key.endswith(("factor", "share"))]
+    fresh = Unrolled(SMALL)
+    fresh.load_state_dict(state | {"bound.factor": torch.ones(())})
+    torch.testing.assert_close(fresh.bound.factor, torch.ones(2))
+    torch.testing.assert_close(fresh.bound.tail.weight, network.bound.tail.weight)
+
+
 @pytest.mark.parametrize(("told", "changed"), [((1.0, 0.0), (0.7, 1.0)), ((0.0, 1.0), (1.0, 0.7))])
 def test_a_cascade_listens_to_lambda_and_to_the_share_of_lines(problem, told, changed):
     normal, _, scan, _ = problem

@@ -13,9 +13,10 @@ After MoDL (Aggarwal et al., IEEE TMI 2019; 38:394), with a memory between casca
 (Lønning et al., Med Image Anal 2019; 53:64).
 """
 
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ from torch.nn import functional as F  # noqa: N812
 from engines.unrolled.balance import WINDOW
 from trt_build.networks.consistency import level, solve
 
-__all__ = ["Cascade", "ErrorHead", "Unrolled", "UnrolledShape", "balanced", "seen"]
+__all__ = ["Cascade", "ErrorHead", "Passed", "Unrolled", "UnrolledShape", "balanced", "seen"]
 
 TYPICAL: Final = 30.0  # level of the signal over a typical error bound
 
@@ -105,6 +106,7 @@ class Cascade(nn.Module):
 class ErrorHead(nn.Module):
     """The bound under which nine pixels of ten have their error, from the last features; it does not train them."""
 
+    share: Tensor
     factor: Tensor
 
     def __init__(self, shape: UnrolledShape) -> None:
@@ -112,12 +114,46 @@ class ErrorHead(nn.Module):
         self.strength = shape.strength / TYPICAL
         self.body = nn.Conv2d(shape.width, 16, 3, padding=1)
         self.tail = nn.Conv2d(16, 4, 3, padding=1)
-        self.register_buffer("factor", torch.ones(()))  # conformal, found after training
+        self.register_buffer("share", torch.tensor([0.0, 1.0]), persistent=False)
+        self.register_buffer("factor", torch.ones(2), persistent=False)
+        self.register_load_state_dict_pre_hook(_without_factor)  # type: ignore[no-untyped-call]
+
+    def calibrate(self, share: Sequence[float], factor: Sequence[float]) -> None:
+        """Set the conformal factor: a straight line from one share of the lines to the next, level beyond the ends.
+
+        It is found at export, and stands in no checkpoint. Raises ValueError unless the shares rise.
+        """
+        if len(share) != len(factor) or len(share) < 2 or list(share) != sorted(set(share)):
+            raise ValueError(
+                f"bound: got the shares {list(share)}, wanted two or more that rise, and a factor for each"
+            )
+        self.share = torch.tensor(share, dtype=torch.float32)
+        self.factor = torch.tensor(factor, dtype=torch.float32)
 
     def forward(self, features: Tensor, scan: Tensor) -> Tensor:
         """Bound (frame, 1, y, x) in units of the noise."""
         bound = F.softplus(F.pixel_shuffle(self.tail(F.relu(self.body(features.detach()))), 2))
-        return self.factor * level(scan, self.strength) * bound
+        return self.factor_of(scan) * level(scan, self.strength) * bound
+
+    def factor_of(self, scan: Tensor) -> Tensor:
+        """Conformal factor () of `scan` (2,)."""
+        widths, rises = self.share.diff(), self.factor.diff()
+        climbed = torch.minimum(F.relu(scan[1] - self.share[:-1]), widths)
+        return self.factor[0] + (climbed * (rises / widths)).sum()
+
+
+def _without_factor(_: nn.Module, state: dict[str, Any], prefix: str, *__: object) -> None:
+    """Let checkpoints pass that hold the factor of one, as they did when it was one for all shares."""
+    state.pop(f"{prefix}factor", None)
+
+
+class Passed(NamedTuple):
+    """What one cascade saw, made of it and handed on, and the image after the step that follows it."""
+
+    rho: Tensor  # (frame, 2, y, x)
+    planes: Tensor  # (frame, 2, y, x), zero after the last one where no coil sees the object
+    hidden: Tensor  # (frame, channel, y / 2, x / 2)
+    image: Tensor  # (frame, 2, y, x)
 
 
 class Unrolled(nn.Module):
@@ -136,21 +172,28 @@ class Unrolled(nn.Module):
 
     def forward(self, normal: Tensor, inverse: Tensor, scan: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Image (frame, 2, y, x) and error (frame, 1, y, x), in units of the noise."""
+        *_, last = self.passes(normal, inverse, scan, noise)
+        with self._precision(normal):
+            error = self.bound(last.hidden, scan)
+        return last.image, error.float()
+
+    def passes(self, normal: Tensor, inverse: Tensor, scan: Tensor, noise: Tensor) -> Iterator[Passed]:
+        """One cascade after the other; the image of the last is the network's."""
         start, hidden = solve(inverse, normal), None
-        rho = start
+        image = start
         for number, cascade in enumerate(self.cascades, 1):
+            rho = image
             with self._precision(normal):
                 denoised, hidden = cascade(rho, normal, scan, hidden)
+            planes = denoised.float()
             if number < len(self.cascades) or self.shape.consistent:
-                rho = consistent(denoised.float(), start, inverse, scan)
+                image = consistent(planes, start, inverse, scan)
             elif self.training:
-                rho = denoised.float()
+                image = planes
             else:
-                proposed = denoised.float() * seen(rho)
-                rho = balanced(proposed, consistent(proposed, start, inverse, scan), noise)
-        with self._precision(normal):
-            error = self.bound(hidden, scan)
-        return rho, error.float()
+                planes = planes * seen(rho)
+                image = balanced(planes, consistent(planes, start, inverse, scan), noise)
+            yield Passed(rho, planes, hidden, image)
 
     def _precision(self, tensor: Tensor) -> AbstractContextManager[object]:
         return torch.autocast(tensor.device.type, torch.bfloat16) if self.mixed else nullcontext()
