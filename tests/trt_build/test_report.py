@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,12 @@ from tests.engines.unrolled.scene import strength_of
 from trt_build.report import write
 from trt_build.report.cases import PATTERNS, Slice, simulate, undersample
 from trt_build.report.classical import linear, zero_filled
+from trt_build.report.earlier import read_earlier
+from trt_build.report.errors import ReportError
 from trt_build.report.evaluate import evaluate, judge, summary
 from trt_build.report.figures import benchmark, coverage, losses
 from trt_build.report.masks import CALIBRATION_LINES, acquired_lines, first_calibration_line
-from trt_build.report.methods import Drawn, network, without_weights
+from trt_build.report.methods import CLASSICAL, Drawn, network, without_weights
 from trt_build.report.metrics import quality
 from trt_build.report.subjects import SheppLogan
 from trt_build.report.write import Plan, write_report
@@ -151,3 +154,19 @@ def test_the_report_writes_tables_pictures_and_figures_and_says_who_was_not_trai
     assert {loss["peer"] for loss in document["losses"]} >= {"l1_wavelet"}
     means = {(m["pattern"], m["method"]): m["brain_psnr_db"] for m in document["means"]}
     assert means["equispaced", "l1_wavelet"] > means["equispaced", "zero_filled"]
+    again = Plan(tmp_path, accelerations=(4,), earlier=read_earlier(tmp_path, CLASSICAL))
+    later = write_report(tmp_path / "later", again, learned, {"model": "none"}, steps)
+    assert [count for _, count in taken[4:]] == [2] * 2  # nothing was tuned again
+    classical = [[m for m in made["means"] if m["method"] in CLASSICAL] for made in (document, later)]
+    assert classical[0] == classical[1]
+    with pytest.raises(ReportError, match="zero_filled was not measured on disc, equispaced R = 6"):
+        write_report(tmp_path, replace(again, accelerations=(6,)), learned, {"model": "none"}, steps)
+
+
+def test_a_folder_without_a_report_is_none_to_go_on_from(tmp_path):
+    with pytest.raises(ReportError, match="wanted the folder of an earlier report"):
+        read_earlier(tmp_path, CLASSICAL)
+    (tmp_path / "report.json").write_text("{}")
+    (tmp_path / "rows.csv").write_text("group,name\n")
+    with pytest.raises(ReportError, match="not a report that `scanside-build report` wrote"):
+        read_earlier(tmp_path, CLASSICAL)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -14,10 +14,12 @@ from engines.engine import open_engine
 from engines.errors import EngineError
 from engines.model import find_model, load_model, shipped
 from hw_sim.errors import SimulationError
+from trt_build.report.earlier import read_earlier
 from trt_build.report.errors import ReportError
 from trt_build.report.learned import trained
-from trt_build.report.methods import WITHHELD, Infer, Method, network, without_weights
+from trt_build.report.methods import CLASSICAL, WITHHELD, Infer, Method, network, without_weights
 from trt_build.report.write import Plan, write_report
+from trt_build.training.checkpoint import weights
 
 __all__ = ["Options", "report"]
 
@@ -37,6 +39,7 @@ class Options:
     threads: int = 2
     quick: bool = False
     allow_unsigned: bool = False
+    earlier: Path | None = None  # folder of a report whose rows of classical methods stand
 
 
 def report(options: Options) -> None:
@@ -64,9 +67,20 @@ def _report(options: Options) -> dict[str, Any]:
     given = dict(options.checkpoints)
     peers = [trained(key, given[key]) if key in given else without_weights(key) for key in PEERS]
     plan = Plan(options.data, options.quick, *(((4, 8), (20.0,)) if options.quick else ()))
+    if options.earlier is not None:
+        plan = replace(plan, earlier=read_earlier(options.earlier, CLASSICAL))
     with _network(options) as (ours, facts), threadpool_limits(options.threads), _progress() as steps:
-        about = {**facts, "threads": options.threads, "checkpoints": {key: path.name for key, path in given.items()}}
+        about = {
+            **facts,
+            "threads": options.threads,
+            "checkpoints": {key: _trained_for(path) for key, path in given.items()},
+        }
         return write_report(options.out, plan, [*peers, *ours], about, steps)
+
+
+def _trained_for(path: Path) -> str:
+    state = weights(path)
+    return f"{state['minutes'] + state.get('earlier', 0.0):.0f} minutes"
 
 
 def _limit_threads(threads: int) -> None:

@@ -60,7 +60,7 @@ def _list(lines: Sequence[str]) -> str:
 
 def _plain(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} from {item}" for key, item in value.items()) or "none"
+        return ", ".join(f"{key} {item}" for key, item in value.items()) or "none"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return str(value)

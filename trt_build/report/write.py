@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from trt_build.report.cases import Case, Slice, cases_of, head_slices, phantom_slices
+from trt_build.report.earlier import Earlier
 from trt_build.report.evaluate import Row, judge, summary
 from trt_build.report.figures import benchmark, coverage, losses
-from trt_build.report.methods import Drawn, Method, classical
+from trt_build.report.methods import CLASSICAL, Drawn, Method, classical
 from trt_build.report.panels import draw_panel
 from trt_build.report.real import real_slices
 from trt_build.report.tables import GROUPS, write_csv
@@ -34,6 +35,7 @@ class Plan:
     quick: bool = False
     accelerations: tuple[int, ...] = (3, 4, 6, 8)
     heights_mm: tuple[float, ...] = (-5.0, 20.0, 45.0)
+    earlier: Earlier | None = None  # whose rows of classical methods stand for measuring them again
 
     def slices(self) -> Iterator[Slice]:
         """Everything that is reported, one by one."""
@@ -78,12 +80,11 @@ def write_report(
     `learned` are the network and its trained peers, `facts` what is to be known of them (model, hash, backend).
     """
     (out / "panels").mkdir(parents=True, exist_ok=True)
-    tuning = list(plan.tuning_slices())
     each = 2 * len(plan.accelerations)
-    tuned = tune(plan.cases(tuning), steps("tuning ℓ1-wavelet", each * len(tuning)))
+    tuned = _tuned(plan, each, steps)
     methods = [*classical(tuned.weights, tuned.ecalib), *learned]
     slices = list(plan.slices())
-    measured = _measure(out, plan.cases(slices), methods, steps("reconstructing", each * len(slices)))
+    measured = _measure(out, plan, slices, methods, steps("reconstructing", each * len(slices)))
     means = summary(measured.rows)
     document = {
         "figures": benchmark(measured.rows),
@@ -93,6 +94,7 @@ def write_report(
         "about": {
             **facts,
             "quick": plan.quick,
+            **({} if plan.earlier is None else {f"as in the report of {plan.earlier.model}": list(CLASSICAL)}),
             "not trained": [method.key for method in methods if method.draw is None],
             "not measured": [name for name in GROUPS if name not in {row.group for row in measured.rows}],
         },
@@ -108,16 +110,30 @@ def write_report(
     return document
 
 
-def _measure(out: Path, cases: Iterable[Case], methods: Sequence[Method], step: Callable[[], None]) -> _Measured:
+def _tuned(plan: Plan, each: int, steps: Steps) -> Tuned:
+    if plan.earlier is not None:
+        return plan.earlier.tuned
+    tuning = list(plan.tuning_slices())
+    return tune(plan.cases(tuning), steps("tuning ℓ1-wavelet", each * len(tuning)))
+
+
+def _measure(
+    out: Path, plan: Plan, slices: Sequence[Slice], methods: Sequence[Method], step: Callable[[], None]
+) -> _Measured:
     """Every method on every case; heads of subjects are not pictured, as pictures of them are not to be published."""
     measured = _Measured()
-    for case in cases:
+    for case in plan.cases(slices):
+        pictured = case.group != "heads" and case.acceleration in PICTURED and case.pattern == "equispaced"
         drawn: dict[str, Drawn | None] = {}
         for method in methods:
-            drawn[method.key] = made = None if method.draw is None else method.draw(case)
-            if made is not None:
+            known = plan.earlier is not None and method.key in CLASSICAL
+            drawn[method.key] = made = None if method.draw is None or (known and not pictured) else method.draw(case)
+            if plan.earlier is not None and known:
+                place = (case.group, case.name, case.acceleration, case.pattern)
+                measured.rows.append(plan.earlier.row(place, method.key))
+            elif made is not None:
                 measured.rows.append(judge(case, method.key, made))
-        if case.group != "heads" and case.acceleration in PICTURED and case.pattern == "equispaced":
+        if pictured:
             picture = f"panels/{case.name.replace(' ', '_')}_r{case.acceleration}.png"
             draw_panel(case, drawn, out / picture)
             measured.pictures.append(picture)
