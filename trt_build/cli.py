@@ -1,6 +1,5 @@
-"""The command line of the builder: what it can build with here."""
+"""The command line of the builder: what it can build with here, and what is done with a model folder of any task."""
 
-from enum import Enum
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Annotated
 import typer
 
 from engines.driver import driver
+from trt_build import cli_finders, cli_unrolled
+from trt_build.options import DATA, AllowUnsigned
 
 __all__ = ["app"]
 
@@ -24,17 +25,6 @@ PARTS = {  # module -> (distribution, what it is for, how to get it)
         "pip install 'scanside[rtx]'",
     ),
 }
-
-
-class Supervision(str, Enum):
-    """What a network learns from."""
-
-    supervised = "supervised"
-    ssdu = "ssdu"
-    noise2noise = "noise2noise"
-
-
-DATA = Path("../shared/data")
 
 app = typer.Typer(
     name="scanside-build",
@@ -89,163 +79,10 @@ def info() -> None:
     typer.echo(f"{'GPU driver':<12} {driver()}")
 
 
-@app.command()
-def report(  # noqa: PLR0913, PLR0917 - a command line has many options
-    out: Annotated[Path, typer.Option(help="Folder for report.md, report.json, rows.csv and panels/.")],
-    data: Annotated[Path, typer.Option(help="Folder with heads/ and mrd/; what is not there is left out.")] = DATA,
-    model: Annotated[str | None, typer.Option(help="Name or folder of a model; absent: the shipped one.")] = None,
-    backend: Annotated[str, typer.Option(help="What runs it.")] = "auto",
-    network: Annotated[Path | None, typer.Option(help="Checkpoint of `train`, in place of a model.")] = None,
-    unet: Annotated[Path | None, typer.Option(help="Checkpoint of the peer U-Net; absent: not trained.")] = None,
-    varnet: Annotated[Path | None, typer.Option(help="Checkpoint of the peer E2E-VarNet.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="For every method.")] = 2,
-    quick: Annotated[bool, typer.Option(help="Few cases, to try it out.")] = False,  # noqa: FBT002
-    allow_unsigned: Annotated[bool, typer.Option(help="Take a model that nobody signed.")] = False,  # noqa: FBT002
-) -> None:
-    """Compare the network with its peers on the same samples: tables, pictures, error maps.
-
-    Example: scanside-build report --out out/report --unet runs/unet/checkpoint.pt
-    """
-    from trt_build.report.command import Options
-    from trt_build.report.command import report as write
-
-    given = {"network": network, "unet": unet, "varnet": varnet}
-    checkpoints = tuple((key, path) for key, path in given.items() if path is not None)
-    write(Options(out, data, model, backend, checkpoints, threads, quick, allow_unsigned))
-
-
-@app.command()
-def trust(  # noqa: PLR0913, PLR0917 - a command line has many options
-    out: Annotated[Path, typer.Option(help="Folder for table.md, roc.png and rows.csv.")],
-    data: Annotated[Path, typer.Option(help="Folder with heads/.")] = DATA,
-    model: Annotated[str | None, typer.Option(help="Name or folder of a model; absent: the shipped one.")] = None,
-    backend: Annotated[str, typer.Option(help="What runs it.")] = "auto",
-    split: Annotated[str, typer.Option(help="Whose heads: validation or test.")] = "test",
-    quick: Annotated[bool, typer.Option(help="One slice a head.")] = False,  # noqa: FBT002
-    allow_unsigned: Annotated[bool, typer.Option(help="Take a model that nobody signed.")] = False,  # noqa: FBT002
-) -> None:
-    """Plant structures in the network's images and say how well each cue of trust, and the verdict, tells them.
-
-    Example: scanside-build trust --out out/trust
-    """
-    from trt_build.planted.command import Options
-    from trt_build.planted.command import trust as measure
-
-    measure(Options(out, data, model, backend, split, quick, allow_unsigned))
-
-
-@app.command()
-def train(  # noqa: PLR0913, PLR0917 - a command line has many options
-    folder: Annotated[Path, typer.Argument(help="Folder of NIfTI volumes, with split.csv or without.")],
-    out: Annotated[Path, typer.Option(help="Folder for checkpoint.pt, curves.csv and curves.png.")],
-    recipe: Annotated[str, typer.Option(help="Name in trt_build/recipes, or a TOML file of your own.")] = "default",
-    network: Annotated[str | None, typer.Option(help="unrolled, unet or varnet: the recipe of that name.")] = None,
-    supervision: Annotated[Supervision, typer.Option(help="What the network learns from.")] = Supervision.supervised,
-    minutes: Annotated[float | None, typer.Option(help="Be done after so many.")] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps of the optimiser, in place of the recipe's.")] = None,
-    seed: Annotated[int | None, typer.Option(help="In place of the recipe's.")] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that simulate scans.")] = 2,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    large: Annotated[bool, typer.Option("--large", help="The recipe for a GPU.")] = False,  # noqa: FBT002
-    start: Annotated[Path | None, typer.Option(help="Checkpoint whose weights are the first ones.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,  # noqa: FBT002
-) -> None:
-    """Train a network on simulated scans of volumes; the recipe `default` takes about 45 minutes on 2 CPU cores.
-
-    Example: scanside-build train ../shared/data/heads --out runs/brain
-    """
-    from trt_build.training.command import Options, run
-
-    named = {None: recipe, "unrolled": recipe}.get(network, network)
-    run(
-        Options(
-            folder,
-            out,
-            "large" if large else str(named),
-            supervision.value,
-            minutes,
-            steps,
-            seed,
-            workers,
-            device,
-            resume,
-            start,
-        )
-    )
-
-
-@app.command("train-artefacts")
-def train_artefacts(
-    folder: Annotated[Path, typer.Argument(help="Folder of NIfTI volumes, with split.csv or without.")],
-    out: Annotated[Path, typer.Option(help="Folder for the simulated images and checkpoint.pt.")],
-    scans: Annotated[int, typer.Option(min=1, help="Simulated scans, three images each.")] = 2560,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")] = 7000,
-    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that simulate scans.")] = 2,
-) -> None:
-    """Train the network that finds artefacts, on heads whose k-space is corrupted; twenty minutes on 2 CPU cores.
-
-    Example: scanside-build train-artefacts ../shared/data/heads --out runs/artefacts
-    """
-    from trt_build.artefacts.command import Options, run
-
-    run(Options(folder, out, scans, steps, seed, workers))
-
-
-@app.command()
-def landmarks(
-    folder: Annotated[Path, typer.Argument(help="Folder of NIfTI heads with label maps and split.csv.")],
-    out: Annotated[Path, typer.Option(help="File to write; trt_build/landmarks/truth.json is the one that is read.")],
-) -> None:
-    """Find the places of all landmarks in heads by registration of a template; two seconds a head.
-
-    Example: scanside-build landmarks ../shared/data/heads --out trt_build/landmarks/truth.json
-    """
-    from trt_build.landmarks.truth import run
-
-    run(folder, out)
-
-
-@app.command("train-landmarks")
-def train_landmarks(
-    folder: Annotated[Path, typer.Argument(help="Folder of NIfTI volumes with label maps and split.csv.")],
-    out: Annotated[Path, typer.Option(help="Folder for the simulated scouts and checkpoint.pt.")],
-    scouts: Annotated[int, typer.Option(min=1, help="Simulated scouts, four views each.")] = 3000,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimiser for the near view.")] = 2500,
-    seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that simulate scouts.")] = 2,
-) -> None:
-    """Train the networks that find landmarks in scouts, on heads in random poses; twenty minutes on 2 CPU cores.
-
-    Example: scanside-build train-landmarks ../shared/data/heads --out runs/landmarks
-    """
-    from trt_build.landmarks.command import Options, run
-
-    run(Options(folder, out, scouts, steps, seed, workers))
-
-
-@app.command()
-def positions(  # noqa: PLR0913, PLR0917 - a command line has many options
-    data: Annotated[Path, typer.Option(help="Folder of NIfTI volumes with label maps and split.csv.")] = DATA / "heads",
-    out: Annotated[Path, typer.Option(help="Folder for report.md, report.json and errors.png.")] = Path(
-        "out/positions"
-    ),
-    model: Annotated[str, typer.Option(help="Name or folder of a model.")] = "head_landmarks",
-    scouts: Annotated[int, typer.Option(min=1, help="3-D scouts.")] = 504,
-    solved: Annotated[int, typer.Option(min=0, help="3-D scouts that are reconstructed of undersampled k-space.")] = 96,
-    localizers: Annotated[int, typer.Option(min=0, help="Three-plane ones.")] = 200,
-    contrasts: Annotated[int, typer.Option(min=0, help="3-D ones of contrasts that other sequences make.")] = 200,
-    bad: Annotated[int, typer.Option(min=0, help="Of each kind without a whole head.")] = 100,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-    allow_unsigned: Annotated[bool, typer.Option(help="Take a model that nobody signed.")] = False,  # noqa: FBT002
-) -> None:
-    """Scan the test subjects in random poses, and compare what is prescribed of the scouts with the truth.
-
-    Example: scanside-build positions --data ../shared/data/heads
-    """
-    from trt_build.landmarks.positions import Options, run
-
-    run(Options(data, out, model, scouts, solved, localizers, contrasts, bad, workers, allow_unsigned))
+_UNROLLED = (cli_unrolled.report, cli_unrolled.trust, cli_unrolled.train)
+_FINDERS = (cli_finders.train_artefacts, cli_finders.landmarks, cli_finders.train_landmarks, cli_finders.positions)
+for _command in (*_UNROLLED, *_FINDERS):
+    app.command()(_command)
 
 
 @app.command()
@@ -281,7 +118,7 @@ def compile_(
     model: Annotated[str, typer.Argument(help="Name or folder of a model.")],
     backend: Annotated[str, typer.Option(help="tensorrt_rtx (builds without a GPU too), tensorrt, openvino, …")],
     out: Annotated[Path | None, typer.Option(help="Folder for the plans too; else the cache only.")] = None,
-    allow_unsigned: Annotated[bool, typer.Option(help="Take a model that nobody signed.")] = False,  # noqa: FBT002
+    allow_unsigned: AllowUnsigned = False,  # noqa: FBT002
 ) -> None:
     """Build every graph of a model for one backend, and keep the plans for the GPU at hand.
 
@@ -299,7 +136,7 @@ def verify(
     data: Annotated[Path, typer.Option(help="Folder of volumes for the test scans; without it phantoms.")] = DATA
     / "heads",
     record: Annotated[bool, typer.Option(help="Write into the card what passed; sign it again then.")] = False,  # noqa: FBT002
-    allow_unsigned: Annotated[bool, typer.Option(help="Take a model that nobody signed.")] = False,  # noqa: FBT002
+    allow_unsigned: AllowUnsigned = False,  # noqa: FBT002
 ) -> None:
     """Compare the images of every backend with those of ONNX Runtime; what differs is refused from then on.
 
