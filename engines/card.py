@@ -49,6 +49,15 @@ class Graph(_Table):
     inputs: Annotated[Mapping[str, Port], Field(description="a table for every input", min_length=1)]
     outputs: Annotated[Mapping[str, Port], Field(description="a table for every output", min_length=1)]
 
+    @model_validator(mode="after")
+    def _tensors_of_another(self) -> "Graph":
+        named = [name for name, port in {**self.inputs, **self.outputs}.items() if port.tensor is not None]
+        if named and self.of is None:
+            raise ValueError(
+                f"got a tensor for the port {named[0]} of a graph with a file, wanted `of` with it, or none"
+            )
+        return self
+
 
 class Range(_Table):
     """What the network was trained for; outside it the linear image goes out, and a flag says why."""

@@ -165,12 +165,19 @@ def test_weights_outside_the_file_are_refused(copy):
             '[graphs.cascade_0]\nof = "whole"\n[graphs.cascade_0.inputs.rho]',
             "wanted model",
         ),
+        ("[graphs.cascade_0.inputs.rho]", '[graphs.cascade_0.inputs.rho]\ntensor = "there"', "wanted `of` with it"),
     ],
 )
 def test_a_wrong_card_is_told_with_its_key(copy, old, new, told):
     text = refusal(edit_card(copy, old, new))
     assert told in text
     assert "card.toml" in text
+
+
+def test_a_card_that_cuts_a_graph_at_a_tensor_that_is_not_there_is_refused(copy):
+    table = "[graphs.cascade_0.inputs.rho]"
+    text = refusal(edit_card(copy, table, f'[graphs.cascade_0]\nof = "model"\n{table}'))
+    assert "model.onnx, graph 'cascade_0': no tensor 'denoised' to cut at" in text
 
 
 def test_a_card_error_has_its_line():
