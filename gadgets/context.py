@@ -63,7 +63,8 @@ class Context:
 
     scan: Scan
     protocol: ScanProtocol
-    workers: ThreadPoolExecutor
+    workers: ThreadPoolExecutor  # for what takes long; they stand back behind frames
+    helpers: ThreadPoolExecutor | None = None  # for halves of a frame's own work
     session: str = ""
     xml: str = ""  # the ISMRMRD header as it came
     archive: Path | None = None  # folder for raw data; nothing is archived without one

@@ -49,7 +49,7 @@ def draw(context: Context, loan: Loan, job: Job) -> Drawn:
         return Drawn(job, None, "the connection has ended")
     began = time.perf_counter()
     try:
-        image = _image(loan, job, frame, learned)
+        image = _image(context, loan, job, frame, learned)
     except (EngineError, LinearError, np.linalg.LinAlgError) as error:
         return Drawn(job, None, str(error))
     except Exception as error:
@@ -59,13 +59,13 @@ def draw(context: Context, loan: Loan, job: Job) -> Drawn:
     return Drawn(job, image)
 
 
-def _image(loan: Loan, job: Job, frame: Frame, learned: Calibration) -> run.NetworkImage:
+def _image(context: Context, loan: Loan, job: Job, frame: Frame, learned: Calibration) -> run.NetworkImage:
     opened, slice_ = job.opened, int(frame.header["idx"]["slice"])
     card = opened.model.card
     ready = job.preparations.of(slice_, learned, frame.acquired[0], card.strength, frame.averages)
     job.preparations.wait(slice_, ready)
     whole, *parts = (partial(loan.run, engine) for engine in (opened.whole, *opened.cascades))
     cascades = run.Cascades(parts, opened.hidden) if parts else None
-    image = run.draw(whole, cascades, ready, frame.hybrid[:, 0])
+    image = run.draw(whole, cascades, ready, frame.hybrid[:, 0], context.helpers)
     job.preparations.used(slice_)
     return image

@@ -36,6 +36,7 @@ def scanside(connection: Any) -> None:
             answer=lambda key: f"Unknown query '{key}'",
             publish=_note,
             workers=workers,
+            helpers=workers,
             memory=Memory(),
             lender=lender,
         )

@@ -121,7 +121,7 @@ def _made_of(
     if calibration is not None and calibration.maps.shape != hybrid.shape:
         calibration = None
     try:
-        made = make_image(hybrid, acquired, calibration, method, context.workers)
+        made = make_image(hybrid, acquired, calibration, method, context.helpers)
     except (LinearError, np.linalg.LinAlgError) as error:
         return make_image(hybrid, acquired, None, "zero_filled"), str(error)
     if made.engine == "zero filled" and made.fallback:

@@ -31,13 +31,13 @@ from protocols.encode import encode
 from protocols.events import Health
 from protocols.logs import configure
 from protocols.messages import Close, Text
+from protocols.priority import PREPARING, stand_back
 
 __all__ = ["ServeError", "ServeOptions", "Server", "running", "serve"]
 
 MOST_CLIENTS = 32
 HEALTH_EVERY_S = 2.0
 SWITCH_S = 0.0005  # how soon a waiting thread gets the interpreter: a tenth of Python's default, for latency
-BEHIND = 19  # nice value of workers
 log = structlog.get_logger()
 
 
@@ -91,8 +91,10 @@ def running(options: ServeOptions) -> "Iterator[Server]":
     with ExitStack() as stack:
         listener = stack.enter_context(_listen(options.host, options.port))
         publisher = stack.enter_context(Publisher(options.bus, keys=options.bus_keys))
-        workers = stack.enter_context(ThreadPoolExecutor(os.cpu_count() or 1, "worker", _stand_back))
-        server = Server(listener, publisher, workers, options)
+        cores = os.cpu_count() or 1
+        workers = stack.enter_context(ThreadPoolExecutor(cores, "worker", stand_back, (PREPARING,)))
+        helpers = stack.enter_context(ThreadPoolExecutor(cores, "helper"))
+        server = Server(listener, publisher, (workers, helpers), options)
         answers = stack.enter_context(Answers(options.answers, server.health, keys=options.bus_keys))
         server.answers_address = answers.address
         if options.metrics_port is not None:
@@ -111,17 +113,15 @@ def running(options: ServeOptions) -> "Iterator[Server]":
         yield server
 
 
-def _stand_back() -> None:
-    """Let what a worker prepares give way to frames that are there; Linux alone has priorities by thread."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
-
-
 class Server:
     """Accept clients, one thread each; many one after another and side by side."""
 
     def __init__(
-        self, listener: socket.socket, publisher: Publisher, workers: ThreadPoolExecutor, options: ServeOptions
+        self,
+        listener: socket.socket,
+        publisher: Publisher,
+        threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor],
+        options: ServeOptions,
     ) -> None:
         self.host, self.port = listener.getsockname()[:2]
         self.bus_address = publisher.address
@@ -134,7 +134,8 @@ class Server:
             choice=self._choice,
             answer=self._answer,
             publish=publisher.publish,
-            workers=workers,
+            workers=threads[0],
+            helpers=threads[1],
             memory=Memory(),
             lender=Lender(allow_unsigned=options.allow_unsigned),
             archive=options.archive,

@@ -70,6 +70,7 @@ class Surroundings:
     answer: Callable[[str], str]  # a QUERY's key -> its answer
     publish: Callable[[Event], None]
     workers: ThreadPoolExecutor
+    helpers: ThreadPoolExecutor
     memory: Memory
     lender: Lender
     archive: Path | None = None
@@ -157,6 +158,7 @@ class Session:
             scan=setting.scan,
             protocol=setting.protocol,
             workers=self._around.workers,
+            helpers=self._around.helpers,
             session=self.name,
             xml=setting.xml,
             archive=self._around.archive,

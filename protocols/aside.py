@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from protocols.channel import Channel
 from protocols.messages import Message
+from protocols.priority import WAITING, stand_back
 from protocols.stream import pump
 
 __all__ = ["Answer", "Aside", "aside"]
@@ -74,13 +75,15 @@ class Aside(Generic[J, A]):
 def aside(messages: Iterator[Message], work: Callable[[J], A], depth: int, name: str) -> "Iterator[Aside[J, A]]":
     """Pull `messages` in one thread and do jobs in another, at most `depth` of them waiting, while the block lasts.
 
+    The one that pulls stands back: what comes next may wait for what is being made.
+
     `work` must not raise, and must come to an end: leaving the block waits for the job under way.
     """
     inbox: Channel[Message | Answer[A] | _Ended] = Channel(depth)
     jobs: Channel[J] = Channel(depth)
     threads = (
         threading.Thread(
-            target=pump,
+            target=_pull,
             args=(messages, inbox.put, lambda error: inbox.put(_Ended(error))),
             name=f"{name} feed",
             daemon=True,
@@ -96,6 +99,13 @@ def aside(messages: Iterator[Message], work: Callable[[J], A], depth: int, name:
             channel.abandon()
         for thread in threads:
             thread.join()
+
+
+def _pull(
+    messages: Iterator[Message], put: Callable[[Message], bool], end: Callable[[BaseException | None], object]
+) -> None:
+    stand_back(WAITING)
+    pump(messages, put, end)
 
 
 def _do(jobs: Channel[J], work: Callable[[J], A], inbox: "Channel[Message | Answer[A] | _Ended]") -> None:

@@ -9,6 +9,7 @@ import structlog
 
 from protocols.channel import Channel
 from protocols.messages import Message
+from protocols.priority import WAITING, stand_back
 
 __all__ = ["Act", "Node", "beside", "buffered", "chain", "close", "on", "pump"]
 
@@ -61,9 +62,9 @@ def buffered(depth: int, name: str = "buffered", watch: Callable[[str, Channel[M
 def beside(act: Act, depth: int, missed: Act, tell: Callable[[Message], None], name: str = "beside") -> Node:
     """Send every message on at once; what `act` answers to it goes to `tell` when the answer is ready.
 
-    `act` works in a thread of its own, begins on a message when downstream is done with it, so that the two do not
-    compete, and is at most `depth` messages in arrears; a message it has no time for, or fails on, is answered by
-    `missed` in its place: nothing waits for it, and nothing is skipped in silence. The stream ends when all is told.
+    `act` works in a thread of its own that stands back, begins on a message when downstream is done with it, and is at
+    most `depth` messages in arrears; a message it has no time for, or fails on, is answered by `missed` in its place:
+    nothing waits for it, and nothing is skipped in silence. The stream ends when all is told.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
@@ -104,6 +105,7 @@ def pump(
 
 
 def _judge(act: Act, missed: Act, copies: Channel[Message], tell: Callable[[Message], None]) -> None:
+    stand_back(WAITING)
     for message in copies:
         for answer in _answers(act, missed, message):
             tell(answer)

@@ -233,9 +233,19 @@ def as_box(box: NetworkBox, planes: Planes) -> NDArray[np.complex64]:
     return pixels
 
 
-def normal_image(box: NetworkBox, hybrid: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Make b (1, 2, row, column) of a whitened frame (coil, line, x), in units of its noise."""
-    return as_planes(box, right_hand_side_of(box.columns_problem, hybrid))[None]
+def normal_image(
+    box: NetworkBox, hybrid: NDArray[np.complex64], helpers: Executor | None = None
+) -> NDArray[np.float32]:
+    """Make b (1, 2, row, column) of a whitened frame (coil, line, x), in units of its noise; one of `helpers` helps."""
+    problem = box.columns_problem
+    _, height, width = problem.maps.shape
+    b, middle = np.empty((height, width), np.complex64), width // 2
+
+    def make(part: slice) -> None:
+        b[:, part] = right_hand_side_of(problem, hybrid, part)
+
+    both(lambda: make(slice(0, middle)), lambda: make(slice(middle, None)), helpers)
+    return as_planes(box, b)[None]
 
 
 def whole_image(box: NetworkBox, planes: Planes) -> NDArray[np.complex64]:

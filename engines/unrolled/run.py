@@ -170,8 +170,10 @@ def make_ready(prepared: Prepared) -> None:
     make_predictor(prepared)
 
 
-def draw(whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Complex) -> NetworkImage:
-    """Make the network image of a frame (coil, line, x) in hybrid space.
+def draw(
+    whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Complex, helpers: Executor | None = None
+) -> NetworkImage:
+    """Make the network image of a frame (coil, line, x) in hybrid space; one of `helpers` helps, if one is free.
 
     Withheld lines judge it first and change it then. Raises EngineError where the engine fails, or gives NaN, or there
     is neither an inverse nor a network in parts, and LinearError where the object has moved out of the columns that the
@@ -182,7 +184,7 @@ def draw(whole: Infer, cascades: Cascades | None, prepared: Prepared, hybrid: Co
     scale = np.float32(prepared.averages**0.5)
     _stays(prepared, hybrid)
     measured = hybrid[:, prepared.withheld, problem.columns] * scale
-    normal = normal_image(prepared.box, hybrid) * scale
+    normal = normal_image(prepared.box, hybrid, helpers) * scale
     out, consistency = _outputs(whole, cascades, prepared, normal)
     planes, error = out["image"][0], out["error"][0, 0]
     if not (np.isfinite(planes).all() and np.isfinite(error).all()):

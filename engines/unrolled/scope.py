@@ -44,7 +44,7 @@ def facts_of(
     calibration_lines: int,
 ) -> Facts:
     """Facts of a frame from its linear image (y, x) in units of the noise, the object (y, x), and its mask (line,)."""
-    object_ = np.abs(linear[inside])
+    object_ = np.abs(linear[::2, ::2][inside[::2, ::2]])  # a quarter of it, which takes a quarter of the time
     return Facts(
         acceleration=acceleration_of(acquired),
         coils=coils,

@@ -1,5 +1,7 @@
 """The network's problem is the linear one: same images from its inverse, in either form, in every box."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -18,7 +20,9 @@ from engines.unrolled.problem import (
     normal_image,
     whole_image,
 )
+from engines.unrolled.run import prepare
 from tests.engines.coils import head, hybrid_space, noise_like, nrmse, unit_maps
+from tests.engines.unrolled.scene import STRENGTH, every, make_scene
 
 LAMBDA = 0.1
 
@@ -152,3 +156,10 @@ def test_the_noise_of_blocks_equals_that_of_the_dense_form(acceleration):
     blocks = network_problem(maps, mask, LAMBDA, box=whole)
     dense = network_problem(maps, mask, LAMBDA, form="dense", box=whole)
     np.testing.assert_allclose(blocks.noise, dense.noise, rtol=2e-3, atol=1e-4)
+
+
+def test_two_threads_make_the_right_hand_side_that_one_makes():
+    scene = make_scene(every(4))
+    box = prepare(scene.calibration, every(4), STRENGTH).box
+    with ThreadPoolExecutor(1) as helpers:
+        np.testing.assert_array_equal(normal_image(box, scene.frame, helpers), normal_image(box, scene.frame))
