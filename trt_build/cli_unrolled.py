@@ -28,6 +28,9 @@ def report(  # noqa: PLR0913, PLR0917 - a command line has many options
     unet: Annotated[Path | None, typer.Option(help="Checkpoint of the peer U-Net; absent: not trained.")] = None,
     varnet: Annotated[Path | None, typer.Option(help="Checkpoint of the peer E2E-VarNet.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="For every method.")] = 2,
+    earlier: Annotated[
+        Path | None, typer.Option(help="Folder of an earlier report: its rows of methods without weights stand.")
+    ] = None,
     quick: Annotated[bool, typer.Option(help="Few cases, to try it out.")] = False,  # noqa: FBT002
     allow_unsigned: AllowUnsigned = False,  # noqa: FBT002
 ) -> None:
@@ -40,7 +43,7 @@ def report(  # noqa: PLR0913, PLR0917 - a command line has many options
 
     given = {"network": network, "unet": unet, "varnet": varnet}
     checkpoints = tuple((key, path) for key, path in given.items() if path is not None)
-    write(Options(out, data, model, backend, checkpoints, threads, quick, allow_unsigned))
+    write(Options(out, data, model, backend, checkpoints, threads, quick, allow_unsigned, earlier))
 
 
 def trust(  # noqa: PLR0913, PLR0917 - a command line has many options
