@@ -38,6 +38,7 @@ from gadgets.raw_order import order
 from gadgets.raw_phase import phase
 from gadgets.raw_physiology import physiology
 from gadgets.raw_spikes import spikes
+from gadgets.raw_symmetry import symmetry
 from gadgets.raw_zipper import zipper
 from gadgets.reconstruct import reconstruct
 from gadgets.remember import remember
@@ -84,6 +85,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "compress": Place(compress, 1),
         "calibrate": Place(calibrate, 1),
         "reconstruct": Place(reconstruct, 1),
+        "symmetry": Place(symmetry, 1),
         "network": Place(network, 1),
         "finish": Place(finish, 1),
         "remember": Place(remember, 1),

@@ -33,6 +33,7 @@ UNITS: Final[Mapping[str, str]] = {
     "efc": "1",
     "falloff": "dB",
     "fber": "1",
+    "frame_motion": "%",
     "fwhm_x": "mm",
     "fwhm_y": "mm",
     "error_share": "1",
