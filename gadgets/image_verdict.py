@@ -90,7 +90,16 @@ class Critic:
         said = f"cannot be told{_why(measured, code)}" if score is None else f"is {score:.3g}{unit}{basis}"
         text = f"{before}{words} in slice {where['slice']} {said}"
         evidence: dict[str, object] = {**where, **({"judged": "linear"} if before else {})}
+        foretold = self._foretold(where["slice"]) if code == "edge_signal" else None
+        if foretold is not None:
+            text += f"; in the scout the head reached {foretold:.0f} mm beyond the field of view"
+            evidence["foretold_mm"] = foretold
         return verdict(self.context, code, score, text, UNITS[code], evidence=evidence, advice=advice)
+
+    def _foretold(self, slice_: int) -> float | None:
+        """How far (mm) the scout's head reached beyond this slice, where `wrap` has warned of it."""
+        warned = (flag for flag in self.context.raised[:] if flag.code == "wrap")
+        return next((flag.score for flag in warned if flag.evidence.get("slice") == slice_), None)
 
 
 def series_of(image: Image) -> Sequence[str]:

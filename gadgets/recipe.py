@@ -39,6 +39,7 @@ from gadgets.raw_phase import phase
 from gadgets.raw_physiology import physiology
 from gadgets.raw_spikes import spikes
 from gadgets.raw_symmetry import symmetry
+from gadgets.raw_wrap import wrap
 from gadgets.raw_zipper import zipper
 from gadgets.reconstruct import reconstruct
 from gadgets.remember import remember
@@ -74,6 +75,7 @@ NODES: Final[Mapping[str, Place]] = MappingProxyType(
         "gain": Place(gain, 0),
         "zipper": Place(zipper, 0),
         "phase": Place(phase, 0),
+        "wrap": Place(wrap, 0),
         "whiten": Place(whiten, 0),
         "drift": Place(drift, 0),
         "oversampling": Place(oversampling, 0),

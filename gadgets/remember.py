@@ -19,7 +19,8 @@ __all__ = ["remember"]
 def remember(context: Context) -> Node:
     """Keep every volume of a scan by its measurement id, the last one stays; slices are not kept.
 
-    Scans that are prescribed from it are compared with it: `placed` says when the patient has moved in between.
+    Scans that are prescribed from it are compared with it: `placed` says when the patient has moved in between. The
+    last one of a patient position is kept by that, too: `wrap` says where a field of view is too small for the head.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
@@ -49,3 +50,4 @@ def _keep(image: Image, context: Context) -> None:
         time_s=time.time(),
     )
     context.memory.scouts.put((context.scan.measurement_id,), scout)
+    context.memory.scouts.put((context.scan.patient_position,), scout)

@@ -66,6 +66,7 @@ UNITS: Final[Mapping[str, str]] = {
     "trust": "1",
     "trust_vs_linear": "1",
     "voids": "%",
+    "wrap": "mm",
     "zipper": "dB",
 }
 
