@@ -25,12 +25,11 @@ def symmetry(context: Context, depth: int = 8) -> Node:
     """
     told: set[str] = set()
 
-    def unknown(why: str) -> Iterator[Flag]:
+    def unknown(why: str, more: str = "") -> Iterator[Flag]:
         if why not in told:
             told.add(why)
-            yield context.flag(
-                CODE, Severity.UNKNOWN, f"whether the patient moved within a frame cannot be told: {why}"
-            )
+            text = f"whether the patient moved within a frame cannot be told: {why}{more}"
+            yield context.flag(CODE, Severity.UNKNOWN, text)
 
     def compare(message: Message) -> Iterator[Flag]:
         made = _of(message)
@@ -40,9 +39,7 @@ def symmetry(context: Context, depth: int = 8) -> Node:
         if found is None:
             yield from unknown("it has no lines in a row in the centre of k-space and as many on either side")
         elif found.smooth < SMOOTH:
-            yield from unknown(
-                f"the phase of the image is not smooth (symmetry {found.smooth:.2f}, {SMOOTH} is wanted)"
-            )
+            yield from unknown("the phase of the image is not smooth", f": symmetry {found.smooth:.2f} of {SMOOTH}")
         else:
             yield _judged(context, made, found)
 
@@ -54,8 +51,9 @@ def symmetry(context: Context, depth: int = 8) -> Node:
 
 def _of(message: Message) -> Reconstruction | None:
     """A 2-D image of the scan itself; None of all else."""
-    plain = isinstance(message, Reconstruction) and not message.series and len(message.pixels) == 1
-    return message if isinstance(message, Reconstruction) and plain else None
+    if not isinstance(message, Reconstruction) or message.series or len(message.pixels) > 1:
+        return None
+    return message
 
 
 def _judged(context: Context, made: Reconstruction, found: Halves) -> Flag:

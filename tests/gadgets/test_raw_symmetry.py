@@ -60,3 +60,9 @@ def test_frames_without_calibration_lines_of_their_own_are_unknown_once_a_scan_a
     assert images == 3
     assert [flag.severity for flag in flags] == [Severity.UNKNOWN]
     assert [flag.severity for flag in told(toml=TOML)[0]] == [Severity.UNKNOWN]
+
+
+def test_motion_amid_the_calibration_lines_of_every_slice_is_unknown_once():
+    flags, images = told("motion@25%:5,along=y", "motion@75%:-5,along=y", slices=2)
+    assert images == 2
+    assert [flag.severity for flag in flags] == [Severity.UNKNOWN]
