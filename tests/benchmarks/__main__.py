@@ -22,6 +22,7 @@ GROUPS = (
     "network",
     "artefacts",
     "checks",
+    "overhead",
     "judge",
     "advice",
     "positioning",
