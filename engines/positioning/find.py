@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.positioning.grid import NEAR_MIDDLE_MM, Sheet, far, near
+from engines.positioning.grid import NEAR_MIDDLE_MM, Sheet, far, near, quiet
+from engines.positioning.laid import Laid, laid
 from engines.positioning.pose import Pose, fitted
 from engines.positioning.scout import Scout
+from engines.positioning.settle import agreed, settled
 from engines.positioning.shape import likeliest
 from engines.positioning.surfaces import Outline, beyond, hull_of
 from engines.positioning.template import Template
@@ -52,6 +54,8 @@ class Seen:
     covariance: NDArray[np.float64]  # (3 name, 3 name) of their errors, mm^2
     off_mm: NDArray[np.float64]  # (name,) root of its trace
     present: NDArray[np.float64]  # (name,) probability
+    networks_mm: NDArray[np.float64]  # (name, 3) what the networks alone say, LPS mm
+    lies: Laid | None  # the mean head upon the scout; None where it agrees with nothing
 
     @property
     def plausible(self) -> float:
@@ -77,8 +81,9 @@ def find(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) 
     if seen is None:
         why = f"landmark_missing: too few landmarks of a {template.anatomy} are seen for any pose"
         return Landmarks(**known, landmarks={}, refused=(why,))
-    outline = Outline(seen.sheet, seen.pose, template, scout.noise)
-    brain = {name: hull_of(template, name, seen.pose, seen.places_mm) for name in template.ends}
+    outline = Outline(seen.sheet, seen.pose, template, scout.noise, seen.lies)
+    posed = seen.pose if seen.lies is None else seen.lies.posed
+    brain = {name: hull_of(template, name, posed, seen.places_mm) for name in template.ends}
     cut = [name for name, points in brain.items() if beyond(seen.sheet, points)]
     surfaces = {**brain, "head": outline.points_mm()}
     there = [n for n in template.landmarks() if seen.present[n] >= template.present]
@@ -98,8 +103,8 @@ def find(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) 
 def look(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) -> Seen | None:
     """Ask both networks; None where so few landmarks are seen that there is no pose."""
     sheet, count = Sheet(scout), len(template.names)
-    both = np.concatenate([far(sheet), far(sheet, level=True)])
-    first = max(_answers(far_infer({"seen": both}), count), key=lambda made: float(made.present.sum()))
+    shown = np.concatenate([far(sheet), far(sheet, level=True), far(Sheet(quiet(scout)), level=True)])
+    first = max(_answers(far_infer({"seen": shown}), count), key=lambda made: float(made.present.sum()))
     places_mm, off_mm = first.places_mm + sheet.middle_mm, first.off_mm
     if (first.present >= 0.5).sum() < FEWEST:
         return None
@@ -122,12 +127,17 @@ def look(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) 
     )
     turned = np.kron(np.eye(count), pose.scale * pose.turn)
     covariance = turned @ covariance @ turned.T
-    places_mm = pose.to_scanner(shape_mm)
-    off_mm = np.sqrt(np.maximum(np.diag(covariance).reshape(-1, 3).sum(1), 0.0))
+    networks_mm = places_mm = pose.to_scanner(shape_mm)
     ends = [n for numbers in template.ends.values() for n in numbers]
     present = second.present.copy()
     present[ends] = first.present[ends]
-    return Seen(sheet, first, second, pose, places_mm, covariance, off_mm, present)
+    lies = laid(sheet, template.mean, pose)
+    if lies is not None and agreed(template, lies, pose):
+        places_mm, covariance = settled(template, lies, networks_mm, present)
+    else:
+        lies = None
+    off_mm = np.sqrt(np.maximum(np.diag(covariance).reshape(-1, 3).sum(1), 0.0))
+    return Seen(sheet, first, second, pose, places_mm, covariance, off_mm, present, networks_mm, lies)
 
 
 def _looked(

@@ -1,5 +1,6 @@
 """What the networks are shown of a scout: brightness and what was measured, on a grid of fixed size."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -9,7 +10,19 @@ from scipy import ndimage
 from engines.positioning.pose import Pose
 from engines.positioning.scout import Scout
 
-__all__ = ["FAR_MM", "FAR_SHAPE", "NEAR_MIDDLE_MM", "NEAR_MM", "NEAR_SHAPE", "Sheet", "far", "lattice", "near"]
+__all__ = [
+    "FAR_MM",
+    "FAR_SHAPE",
+    "NEAR_MIDDLE_MM",
+    "NEAR_MM",
+    "NEAR_SHAPE",
+    "Sheet",
+    "evened",
+    "far",
+    "lattice",
+    "near",
+    "quiet",
+]
 
 FAR_MM: Final = 12.0
 FAR_SHAPE: Final = (24, 24, 24)  # (z, y, x) about the middle of the scout: 288 mm
@@ -22,6 +35,7 @@ BRIGHT: Final = 98.0  # percentile of what was measured that is 1 then
 MOST: Final = 3.0
 SHADE_MM: Final = 30.0  # over which coils see more or less
 DIM: Final = 0.05  # of the brightest neighbourhood that is divided by
+DARK: Final = 0.25  # quantile of the pixels that is near the noise where more than half of a scout is air
 FINEST_MM: Final = 3.0  # voxels that are smaller are averaged: the landmarks are found on 4 mm
 
 Tensor = NDArray[np.float32]
@@ -45,14 +59,14 @@ class Sheet:
         """Pixels and share of what was measured (z, y, x), blurred for points `spacing_mm` apart; shaded or level."""
         if (spacing_mm, level) not in self._smooth:
             pixels, share = self._smoothed(spacing_mm)
-            self._smooth[spacing_mm, level] = (pixels / self._shade() if level else pixels), share
+            self._smooth[spacing_mm, level] = (pixels / self.shade(SHADE_MM) if level else pixels), share
         return self._smooth[spacing_mm, level]
 
-    def _shade(self) -> Tensor:
-        """Mean brightness of what is not dark around each voxel."""
+    def shade(self, around_mm: float) -> Tensor:
+        """Mean brightness of what is not dark around each voxel, a Gaussian of that standard deviation."""
         lit = self.pixels > 0
         bright = (self.pixels > 0.5 * (self.pixels[lit].mean() if lit.any() else 0.0)).astype(np.float32)
-        sigma = SHADE_MM / self.spacing_mm
+        sigma = around_mm / self.spacing_mm
         total, count = (
             ndimage.gaussian_filter(part, sigma, mode="constant", truncate=2.5)
             for part in (self.pixels * bright, bright)
@@ -70,6 +84,20 @@ class Sheet:
         """Values at places (..., 3), LPS mm, by trilinear interpolation; zero outside."""
         voxels = np.moveaxis(places_mm @ self.inverse[:3, :3].T + self.inverse[:3, 3], -1, 0)[::-1]
         return ndimage.map_coordinates(pixels, voxels, order=1, output=np.float32)
+
+
+def evened(sheet: Sheet, around_mm: float, width_mm: float) -> tuple[Tensor, Tensor]:
+    """Pixels by the mean brightness around them, blurred to a full width at half maximum, and the share measured."""
+    sigma = width_mm / 2.355 / sheet.spacing_mm
+    share = ndimage.gaussian_filter(sheet.known, sigma, mode="nearest", truncate=3.0)
+    pixels = ndimage.gaussian_filter(sheet.pixels / sheet.shade(around_mm), sigma, mode="nearest", truncate=3.0)
+    return pixels / np.maximum(share, THIN), share
+
+
+def quiet(scout: Scout) -> Scout:
+    """The scout less what noise adds to its magnitudes, taken to be as in the darker quarter, which is air."""
+    dark = np.float32(np.nanquantile(scout.pixels, DARK))
+    return replace(scout, pixels=np.sqrt(np.maximum(scout.pixels**2 - 2 * dark**2, 0)))
 
 
 def far(sheet: Sheet, *, level: bool = False) -> Tensor:

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from engines.positioning.grid import Sheet
+from engines.positioning.laid import Laid
+from engines.positioning.mean_head import MeanHead
 from engines.positioning.pose import Pose
 from engines.positioning.template import Template
 
@@ -16,63 +18,46 @@ BLUR_MM: Final = 7.0  # grid for which the scout is smoothed before it is told f
 FAINT: Final = 0.15  # share of the brain's signal that still is body
 NOISY: Final = 4.0  # standard deviations of the smoothed noise that air stays below
 DIRECTIONS: Final = 300
-TOUCHING: Final = 12  # voxels at an edge from which on a body goes on beyond it
+BEYOND_MM: Final = 15.0  # outside a scout up to which a skin is where the mean has it, with a plan's air to spare
+NEAR_MM: Final = 16.0  # of the mean head: what lies farther away is no body, but noise, ringing or a fold
+COARSE: Final = 3  # voxels, at whose distance it is asked where they lie in the mean head
 OUTSIDE_MM: Final = 3.0  # by which a surface may reach beyond the scout
-AIR_MM: Final = 20.0  # away from the body, where noise is measured
+AIR_MM: Final = 24.0  # away from the mean head, where noise is measured
 FEWEST: Final = 200  # voxels to measure it in
 
 
 class Outline:
-    """Where a body is told from air in a scout."""
+    """Where a body is told from air in a scout, near where its mean lies."""
 
-    def __init__(self, sheet: Sheet, pose: Pose, template: Template, noise: float | None) -> None:
+    def __init__(self, sheet: Sheet, pose: Pose, template: Template, noise: float | None, lies: Laid | None) -> None:
         pixels, share = sheet.smooth(BLUR_MM)
         seen = sheet.known > 0
-        middle = pose.to_scanner(template.places_mm[list(template.landmarks())])
-        self.level = float(np.median(sheet.at(pixels, middle)))
-        air = self._air(sheet, pose, template, seen)
-        self.noise = noise if noise else _noise(sheet.pixels[air & seen])
+        brain = (pose if lies is None else lies).to_scanner(template.mean.brain.places_mm)
+        self.level = float(np.mean(sheet.at(pixels, brain)))
+        outside_mm, height_mm = _beside(sheet, template.mean, pose if lies is None else lies)
+        air = seen & (outside_mm > AIR_MM) & (height_mm > 0)
+        self.noise = noise if noise else _noise(sheet.pixels[air])
         floor = FAINT * self.level
         if air.any():
             floor = max(floor, float(pixels[air].mean() + NOISY * pixels[air].std()))
-        parts, _ = ndimage.label((pixels > floor) & (share > 0.3) & seen)
-        voxels = np.round(middle @ sheet.inverse[:3, :3].T + sheet.inverse[:3, 3]).astype(int)[:, ::-1]
-        voxels = voxels[((voxels >= 0) & (voxels < parts.shape)).all(1)]
-        found = parts[tuple(voxels.T)]
-        found = found[found > 0]
-        self.inside = parts == np.bincount(found).argmax() if len(found) else np.zeros(parts.shape, np.bool_)
-        self._sheet, self._pose, self._lowest_mm = sheet, pose, template.lowest_mm
-
-    @staticmethod
-    def _air(sheet: Sheet, pose: Pose, template: Template, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Voxels (z, y, x) so far from the template's outermost points that there is no body of that size."""
-        reach = max(float(np.linalg.norm(hull, axis=1).max()) for hull in template.hulls.values())
-        reach_mm = pose.scale * reach + AIR_MM
-        index = np.indices(seen.shape, np.float32)[::-1]
-        places = np.tensordot(sheet.affine[:3, :3].astype(np.float32), index, 1)
-        away = places + (sheet.affine[:3, 3] - pose.shift_mm).astype(np.float32)[:, None, None, None]
-        up = np.tensordot(pose.turn[:, 2].astype(np.float32), away, 1)
-        return seen & ((away**2).sum(0) > reach_mm**2) & (up > 0)
+        near = (outside_mm < NEAR_MM) | (height_mm < NEAR_MM)  # the neck goes on
+        parts, _ = ndimage.label((pixels > floor) & (share > 0.3) & seen & near)
+        sizes = np.bincount(parts.ravel())[1:]
+        self.inside = parts == 1 + sizes.argmax() if len(sizes) else np.zeros(parts.shape, np.bool_)
+        self._sheet = sheet
+        self._skin_mm = _skin(template, pose if lies is None else lies)
 
     def points_mm(self) -> NDArray[np.float64]:
         """The outermost points (n, 3), LPS mm."""
         edge = self.inside & ~ndimage.binary_erosion(self.inside, border_value=0)
         points = np.argwhere(edge)[:, ::-1] @ self._sheet.affine[:3, :3].T + self._sheet.affine[:3, 3]
-        return outermost(points)
+        # What the scout cuts off is where the mean has it.
+        hidden = self._skin_mm[_outside_mm(self._sheet, self._skin_mm) > 0]
+        return outermost(np.concatenate([points, hidden]))
 
     def cut(self) -> bool:
-        """Whether it goes on beyond an edge of the scout that is not that towards the rest of the body."""
-        for axis in range(3):
-            for end in (0, -1):
-                face = np.take(self.inside, end, axis)
-                at = np.argwhere(face)
-                if len(at) < TOUCHING:
-                    continue
-                at = np.insert(at, axis, 0 if end == 0 else self.inside.shape[axis] - 1, axis=1)
-                places = at[:, ::-1] @ self._sheet.affine[:3, :3].T + self._sheet.affine[:3, 3]
-                if (self._pose.to_template(places)[:, 2] > self._lowest_mm).sum() >= TOUCHING:
-                    return True
-        return False
+        """Whether the mean's skin, as far as a scout has to show it, lies farther outside than it can be told."""
+        return bool(_outside_mm(self._sheet, self._skin_mm).max(initial=0.0) > BEYOND_MM)
 
 
 def outermost(points: NDArray[np.float64], count: int = DIRECTIONS, *, every: bool = False) -> NDArray[np.float64]:
@@ -105,6 +90,39 @@ def beyond(sheet: Sheet, points_mm: NDArray[np.float64]) -> bool:
     slack = 0.5 + OUTSIDE_MM / sheet.spacing_mm[::-1]
     size = np.array(sheet.known.shape[::-1]) - 1
     return bool(((voxels < -slack) | (voxels > size + slack)).any())
+
+
+def _beside(sheet: Sheet, mean: MeanHead, lies: Pose | Laid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """How far every voxel (z, y, x) lies outside the mean head, and how far above its lower end, mm of the mean."""
+    size = np.array(sheet.known.shape)
+    coarse = [np.linspace(0, end - 1, max(2, round(end / COARSE))) for end in size]
+    voxels = np.stack(np.meshgrid(*coarse, indexing="ij"), -1)[..., ::-1]
+    places = voxels.reshape(-1, 3) @ sheet.affine[:3, :3].T + sheet.affine[:3, 3]
+    there = lies.unbent(places) if isinstance(lies, Laid) else lies.to_template(places)
+    at = (there @ mean.inverse[:3, :3].T + mean.inverse[:3, 3]).T[::-1]
+    outside = ndimage.map_coordinates(mean.outside_mm, at, order=1, mode="nearest")
+    # Beyond the mean's own grid the way there counts, too.
+    last = np.array(mean.outside_mm.shape)[:, None] - 1
+    spacing = np.linalg.norm(mean.affine[:3, :3], axis=0)[::-1, None]
+    outside = outside + np.linalg.norm((at - np.clip(at, 0, last)) * spacing, axis=0)
+    height = there[:, 2] - mean.affine[2, 3]
+    shape = tuple(len(axis) for axis in coarse)
+    share = size / shape
+    far, up = (ndimage.zoom(part.reshape(shape).astype(np.float32), share, order=1) for part in (outside, height))
+    return far, up
+
+
+def _skin(template: Template, lies: Pose | Laid) -> NDArray[np.float64]:
+    """Outermost points (n, 3) of the mean head that a scout has to show, LPS mm."""
+    skin = template.mean.skin_mm
+    return lies.to_scanner(outermost(skin[skin[:, 2] > template.lowest_mm]))
+
+
+def _outside_mm(sheet: Sheet, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far points (n, 3) lie outside a scout, mm; 0 within."""
+    voxels = points_mm @ sheet.inverse[:3, :3].T + sheet.inverse[:3, 3]
+    size = np.array(sheet.known.shape[::-1]) - 1
+    return np.asarray(np.linalg.norm((voxels - np.clip(voxels, -0.5, size + 0.5)) * sheet.spacing_mm[::-1], axis=1))
 
 
 def _noise(air: NDArray[np.float32]) -> float | None:

@@ -4,16 +4,19 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import ModelError
 from engines.model import Model
+from engines.positioning.mean_head import MeanHead, mean_head
 
-__all__ = ["FILE", "Template", "template_of"]
+__all__ = ["FILE", "MEAN", "Template", "template_of"]
 
 FILE: Final = "template.json"
+MEAN: Final = "mean_head.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,6 +34,12 @@ class Template:
     present: float  # probability from which on a landmark is there
     plausible: float  # probability from which on it is such a body
     lowest_mm: float  # S below which a body goes on beyond what a scout has to show
+    mean: MeanHead
+    laid_mm: NDArray[np.float64]  # (name, 3) in the mean head
+    trust: NDArray[np.float64]  # (name,) share that registration has in a place, the networks have the rest
+    errors_mm2: NDArray[np.float64]  # (3 name, 3 name) covariance of what both together err, in the mean head
+    plane: tuple[int, ...]  # outputs that lie in the plane of symmetry
+    line: tuple[int, int]  # outputs whose line is one of the directions of a pose
 
     def landmarks(self) -> tuple[int, ...]:
         """Outputs that are landmarks of the anatomy."""
@@ -45,16 +54,18 @@ class Template:
 
 def template_of(model: Model) -> Template:
     """Read the template of a model whose task is landmarks; raises ModelError."""
-    where = model.folder / FILE
-    if FILE not in model.card.files:
-        raise ModelError(f"{model.folder}: its card names no {FILE}, which a model for landmarks has; export it again")
+    for file in (FILE, MEAN):
+        if file not in model.card.files:
+            raise ModelError(
+                f"{model.folder}: its card names no {file}, which a model for landmarks has; export it again"
+            )
     try:
-        return _template(json.loads(model.read(FILE)))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{where}: not a template ({error!r}); export the model again") from error
+        return _template(json.loads(model.read(FILE)), mean_head(model.read(MEAN)))
+    except (KeyError, TypeError, ValueError, OSError, BadZipFile) as error:
+        raise ModelError(f"{model.folder}: no template can be read ({error!r}); export the model again") from error
 
 
-def _template(read: Mapping[str, Any]) -> Template:
+def _template(read: Mapping[str, Any], mean: MeanHead) -> Template:
     names = tuple(read["places"])
     return Template(
         str(read["anatomy"]),
@@ -68,4 +79,10 @@ def _template(read: Mapping[str, Any]) -> Template:
         float(read["present"]),
         float(read["plausible"]),
         float(read["lowest_mm"]),
+        mean,
+        np.array([read["laid"][name] for name in names], np.float64).reshape(-1, 3),
+        np.array([read["trust"][name] for name in names], np.float64),
+        np.array(read["errors_mm2"], np.float64).reshape(3 * len(names), 3 * len(names)),
+        tuple(names.index(name) for name in read["plane"]),
+        (names.index(read["line"][0]), names.index(read["line"][1])),
     )

@@ -9,12 +9,13 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from engines.positioning.template import FILE
+from engines.positioning.mean_head import MeanHead, packed
+from engines.positioning.template import FILE, MEAN
 from trt_build.export import Arrays, Facts, Graph, Ports, card_of, write_folder
 from trt_build.landmarks.heads import NAMES
 from trt_build.landmarks.network import GRIDS, LandmarkNetwork
 
-__all__ = ["GRAPHS", "Answer", "export_landmarks"]
+__all__ = ["GRAPHS", "Answer", "export_landmarks", "files_of"]
 
 GRAPHS = {"model": "far", "near": "near"}  # graph -> view
 
@@ -40,9 +41,9 @@ class Answer(nn.Module):
 
 
 def export_landmarks(
-    networks: Mapping[str, LandmarkNetwork], template: Mapping[str, Any], folder: Path, facts: Facts
+    networks: Mapping[str, LandmarkNetwork], template: Mapping[str, Any], mean: MeanHead, folder: Path, facts: Facts
 ) -> None:
-    """Write both graphs, vectors.npz, the template and card.toml; what write_folder raises."""
+    """Write both graphs, vectors.npz, the template, the mean head and card.toml; what write_folder raises."""
     graphs = [
         Graph(
             name, Answer(networks[view], view).eval(), ("seen",), ("place", "off", "present", "plausible"), _ports(view)
@@ -50,10 +51,15 @@ def export_landmarks(
         for name, view in GRAPHS.items()
     ]
     card = card_of(facts, graphs) | {"task": "landmarks", "multiple": 1}
-    text = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in template.items())
     write_folder(
-        folder, [(graph, _cases(GRAPHS[graph.name])) for graph in graphs], card, {FILE: f"{{\n{text}\n}}\n".encode()}
+        folder, [(graph, _cases(GRAPHS[graph.name])) for graph in graphs], card, dict(files_of(template, mean))
     )
+
+
+def files_of(template: Mapping[str, Any], mean: MeanHead) -> Mapping[str, bytes]:
+    """What lies beside the graphs: name -> content."""
+    text = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in template.items())
+    return {FILE: f"{{\n{text}\n}}\n".encode(), MEAN: packed(mean)}
 
 
 def _ports(view: str) -> Ports:

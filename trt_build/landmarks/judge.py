@@ -1,5 +1,6 @@
 """How far what is found and prescribed lies from the truth, of one scout."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -12,11 +13,12 @@ from engines.positioning.axes import Implausible, axis
 from engines.positioning.place import place
 from engines.positioning.prescribe import prescribe
 from engines.positioning.surfaces import outermost
-from protocols.anatomy import Anatomy
+from protocols.anatomy import Anatomy, find_anatomy
 from protocols.landmarks import Landmarks
 from protocols.stack import Stack
 from trt_build.landmarks.drawn import HeadPose
-from trt_build.landmarks.heads import EXTENT, NAMES, Subject
+from trt_build.landmarks.heads import EXTENT, NAMES, TRUTH, Subject
+from trt_build.landmarks.mean import reference_turn
 
 __all__ = ["MAIN", "Judged", "Truth", "judged", "truth_of"]
 
@@ -31,6 +33,7 @@ class Truth:
 
     points: Mapping[str, NDArray[np.float64]]
     surfaces: Mapping[str, NDArray[np.float64]]
+    frame: NDArray[np.float64] | None = None  # (3, 3) rows of FRAME by the reference pose; None: by its own points
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Judged:
     status: Mapping[str, str]  # plan -> OK, REVIEW, REFUSED
     reasons: tuple[str, ...]  # of MAIN
     mm: float | None = None  # of the middle between AC and PC
-    deg: float | None = None  # between the frames of the anatomy's axes
+    deg: float | None = None  # between the frame of the anatomy's axes and that of the reference pose
+    own_deg: float | None = None  # between the frames of the anatomy's axes, of found and of registered landmarks
     stack_mm: float | None = None  # of the middle of MAIN's stack along its normal
     stack_deg: float | None = None  # between true normal and MAIN's
     off_mm: Mapping[str, float] | None = None  # landmark -> distance
@@ -66,7 +70,24 @@ def truth_of(subject: Subject, lies: HeadPose) -> Truth:
     places = there(subject.places_mm)
     points = {name: place for name, place in zip(NAMES, places, strict=True) if name not in EXTENT}
     surfaces = {name: there(hull) for name, hull in _hulls(subject).items()}
-    return Truth({name: place for name, place in points.items() if np.isfinite(place).all()}, surfaces)
+    known = {name: place for name, place in points.items() if np.isfinite(place).all()}
+    turn = lies.turn @ subject.pose.turn.T @ reference_turn(subject)
+    return Truth(known, surfaces, reference_frame() @ turn.T)
+
+
+@lru_cache(maxsize=1)
+def reference_frame() -> NDArray[np.float64]:
+    """Rows (3, 3) of FRAME in the reference pose: as the registered landmarks have them on average over all heads."""
+    known = json.loads(TRUTH.read_text())
+    anatomy = find_anatomy("head")
+    frames = []
+    for name, places in known["places"].items():
+        points = {mark: np.array(place) for mark, place in places.items()}
+        frames.append(np.array([axis(along, anatomy, points) for along in FRAME]) @ np.array(known["turns"][name]))
+    across = np.diag((-1.0, 1.0, 1.0))
+    mean = np.mean(frames, axis=0)
+    left, _, right = np.linalg.svd(mean + across @ mean @ across)
+    return left @ right
 
 
 @lru_cache(maxsize=64)
@@ -91,15 +112,16 @@ def judged(  # noqa: PLR0913, PLR0917 - what was given, and what came of it
     both = [name for name in points if name in truth.points]
     off_mm = {name: float(np.linalg.norm(points[name] - truth.points[name])) for name in both}
     inside90 = {name: off_mm[name] <= found.region90_mm[name] for name in both if name in found.region90_mm}
-    mm = deg = stack_mm = stack_deg = None
+    mm = deg = own_deg = stack_mm = stack_deg = None
     stack = made[MAIN].stack
     if {"ac", "pc"} <= set(both):
         mm = float(np.linalg.norm(_middle(points) - _middle(truth.points)))
     if all(name in points for name in anatomy.made_of(MAIN)):
-        deg = _apart(anatomy, points, truth.points)
+        own_deg = _apart(anatomy, points, truth.points)
+        deg = own_deg if truth.frame is None else _apart(anatomy, points, truth.frame)
     if stack is not None:
         stack_mm, stack_deg = _stacks(stack, place(anatomy, MAIN, truth.points, truth.surfaces))
-    return Judged(case, subject, snr, status, reasons, mm, deg, stack_mm, stack_deg, off_mm, inside90, ms)
+    return Judged(case, subject, snr, status, reasons, mm, deg, own_deg, stack_mm, stack_deg, off_mm, inside90, ms)
 
 
 def _middle(points: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -107,11 +129,16 @@ def _middle(points: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _apart(
-    anatomy: Anatomy, found: Mapping[str, NDArray[np.float64]], true: Mapping[str, NDArray[np.float64]]
+    anatomy: Anatomy,
+    found: Mapping[str, NDArray[np.float64]],
+    true: Mapping[str, NDArray[np.float64]] | NDArray[np.float64],
 ) -> float | None:
-    """Angle in degrees of the turn between two frames."""
+    """Angle in degrees of the turn between two frames, of landmarks or as it is."""
     try:
-        one, other = (np.array([axis(name, anatomy, points) for name in FRAME]) for points in (found, true))
+        one, other = (
+            points if isinstance(points, np.ndarray) else np.array([axis(name, anatomy, points) for name in FRAME])
+            for points in (found, true)
+        )
     except Implausible:
         return None
     turn = one.T @ other

@@ -1,25 +1,28 @@
 """What `export` does with a checkpoint of `train-landmarks`: regions that hold, limits, figures, a card."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.positioning.find import Seen, look
+from engines.positioning.find import Infer, Seen, look
 from engines.positioning.shape import shape_modes
 from engines.positioning.surfaces import outermost
 from engines.positioning.template import Template
 from trt_build.data.errors import DataError
 from trt_build.export import Facts
+from trt_build.landmarks.calibrate import calibrated, meet
 from trt_build.landmarks.export import GRAPHS, Answer, export_landmarks
 from trt_build.landmarks.heads import EXTENT, NAMES, extents, subjects, template_mm
+from trt_build.landmarks.mean import mean_of
 from trt_build.landmarks.network import LandmarkNetwork
 from trt_build.landmarks.scouts import BAD, Made, Ranges, simulate
 from trt_build.landmarks.training import MIRRORED
 
-__all__ = ["publish_landmarks", "template_from"]
+__all__ = ["as_json", "figures_of", "publish_landmarks", "regions", "template_from"]
 
 HELD_OUT: Final = 96  # good scouts of the validation subjects, and of the test subjects
 BAD_SCOUTS: Final = 3  # of each kind, of either
@@ -29,6 +32,7 @@ PRESENT: Final = 0.5
 LOWEST_MM: Final = -60.0
 HULL: Final = 160  # points
 MODES: Final = 12  # of the shapes of heads
+PLANE: Final = ("ac", "pc", "genu", "splenium", "fossa", "pons")  # that the anatomy's mid-sagittal plane is made of
 SUMMARY: Final = "landmarks of the head in scouts: places, how far to believe them, whether it is a head"
 OUTSIDE: Final = "nothing is prescribed, and a flag UNKNOWN or REFUSED says why"
 SPLIT: Final = "by subject: training for the weights, validation for regions and limits, test for the figures"
@@ -46,14 +50,22 @@ def publish_landmarks(
     for view, network in networks.items():
         network.load_state_dict(state[view])
         network.eval()
-    first = template_from(data, np.ones(len(NAMES)), 0.5)
-    factors, plausible = calibrated(networks, data, first)
-    made = as_json(template_from(data, factors, plausible))
-    tell("factors " + ", ".join(f"{name} {value:.2f}" for name, value in made["factors"].items()))
-    tell(f"a head from a probability of {plausible:.3f} on")
-    figures = figures_of(networks, data, template_from(data, factors, plausible))
+    infer = (inferring(networks["far"], "far"), inferring(networks["near"], "near"))
+    made = regions(infer, data, template_from(data), tell)
+    figures = figures_of(infer, data, made)
     tell(", ".join(f"{name} {value}" for name, value in figures.items()))
-    export_landmarks(networks, made, out, _facts(state, out.name, facts, figures))
+    export_landmarks(networks, as_json(made), made.mean, out, _facts(state, out.name, facts, figures))
+
+
+def regions(infer: tuple[Infer, Infer], data: Path, template: Template, tell: Callable[[str], None]) -> Template:
+    """The template with the limits and regions that the validation subjects ask for."""
+    factors, plausible = judged_by(infer, data, template)
+    made = replace(template, factors=factors, plausible=plausible)
+    tell(f"a head from a probability of {plausible:.3f} on")
+    made = calibrated(meet(infer, data, made), made)
+    said = zip(made.names, made.factors.tolist(), made.trust.tolist(), strict=True)
+    tell("factors and trust " + ", ".join(f"{name} {value:.2f} {trust:.2f}" for name, value, trust in said))
+    return made
 
 
 def _facts(state: dict[str, Any], name: str, facts: dict[str, str], figures: Mapping[str, float | str]) -> Facts:
@@ -93,29 +105,24 @@ def inferring(network: LandmarkNetwork, view: str) -> Callable[[Mapping[str, NDA
     return infer
 
 
-def looked(
-    networks: Mapping[str, LandmarkNetwork], data: Path, template: Template, split: str
-) -> list[tuple[Made, Seen | None]]:
+def looked(infer: tuple[Infer, Infer], data: Path, template: Template, split: str) -> list[tuple[Made, Seen | None]]:
     """Scouts of a split, good ones and bad, and what is seen in them."""
     heads = subjects(data, "validation" if split == "validation" else "test")
     kinds = [""] * HELD_OUT + [kind for kind in BAD for _ in range(BAD_SCOUTS)]
-    far_infer, near_infer = (inferring(networks[view], view) for view in ("far", "near"))
     rows = []
     for number, kind in enumerate(kinds):
         chance = np.random.default_rng([SEEDS[split], number])
         made = simulate(heads[number % len(heads)], chance, Ranges(spoilt=0.3), kind)
-        rows.append((made, look(made.scout, template, far_infer, near_infer)))
+        rows.append((made, look(made.scout, template, *infer)))
     return rows
 
 
-def calibrated(
-    networks: Mapping[str, LandmarkNetwork], data: Path, template: Template
-) -> tuple[NDArray[np.float64], float]:
-    """Radius of each 90 % region by what the network says, and the probability of a head that LOST good scouts miss.
+def judged_by(infer: tuple[Infer, Infer], data: Path, template: Template) -> tuple[NDArray[np.float64], float]:
+    """Radius of each 90 % region by what is said of it, and the probability of a head that LOST good scouts miss.
 
-    Split conformal, on the validation subjects.
+    Split conformal, on the validation subjects in any contrast; `calibrated` goes on with those of acquired scouts.
     """
-    rows = looked(networks, data, template, "validation")
+    rows = looked(infer, data, template, "validation")
     good = [(made, seen) for made, seen in rows if not made.bad and seen is not None]
     if not good:
         raise DataError(f"{data}: no validation scout shows the networks a head; train them longer")
@@ -136,9 +143,9 @@ def ratio_of(made: Made, seen: Seen) -> NDArray[np.float64]:
     return np.where(made.present & (seen.present >= PRESENT), off_mm / seen.off_mm, np.nan)
 
 
-def figures_of(networks: Mapping[str, LandmarkNetwork], data: Path, template: Template) -> dict[str, float | str]:
+def figures_of(infer: tuple[Infer, Infer], data: Path, template: Template) -> dict[str, float | str]:
     """Errors, coverage and refusals on the test subjects, as the card has them."""
-    rows = looked(networks, data, template, "test")
+    rows = looked(infer, data, template, "test")
     good = [(made, seen) for made, seen in rows if not made.bad]
     found = [(made, seen) for made, seen in good if seen is not None and seen.plausible >= template.plausible]
     bad = [seen for made, seen in rows if made.bad]
@@ -162,16 +169,34 @@ def figures_of(networks: Mapping[str, LandmarkNetwork], data: Path, template: Te
     return figures
 
 
-def template_from(data: Path, factors: NDArray[np.float64], plausible: float) -> Template:
-    """The template, with the mean outside of the training subjects' brains."""
+def template_from(data: Path) -> Template:
+    """The template with the mean head of the training subjects, and nothing known yet of what is found."""
     ends = tuple(NAMES.index(name) for name in EXTENT)
     places = template_mm()
     hull = _mean_hull(data, places[list(ends)])
     heads = subjects(data, "train")
     shapes = np.array([subject.pose.to_template(subject.places_mm) for subject in heads])
     _, modes, rest = shape_modes(np.concatenate([shapes, shapes[:, list(MIRRORED)] * (-1, 1, 1)]), MODES)
+    mean, laid_mm = mean_of(data)
+    count = len(NAMES)
     return Template(
-        "head", NAMES, places, modes, rest, {"brain": ends}, {"brain": hull}, factors, PRESENT, plausible, LOWEST_MM
+        anatomy="head",
+        names=NAMES,
+        places_mm=places,
+        modes_mm=modes,
+        rest_mm=rest,
+        ends={"brain": ends},
+        hulls={"brain": hull},
+        factors=np.ones(count),
+        present=PRESENT,
+        plausible=0.5,
+        lowest_mm=LOWEST_MM,
+        mean=mean,
+        laid_mm=np.round(laid_mm, 2),
+        trust=np.ones(count),
+        errors_mm2=np.eye(3 * count),
+        plane=tuple(NAMES.index(name) for name in PLANE),
+        line=(NAMES.index("pc"), NAMES.index("ac")),
     )
 
 
@@ -203,5 +228,10 @@ def as_json(template: Template) -> dict[str, Any]:
         "present": template.present,
         "plausible": template.plausible,
         "lowest_mm": template.lowest_mm,
+        "laid": {name: np.round(place, 2).tolist() for name, place in zip(names, template.laid_mm, strict=True)},
+        "trust": {name: round(float(share), 3) for name, share in zip(names, template.trust, strict=True)},
+        "errors_mm2": np.round(template.errors_mm2, 3).tolist(),
+        "plane": [names[n] for n in template.plane],
+        "line": [names[n] for n in template.line],
         "hulls": {surface: points.tolist() for surface, points in template.hulls.items()},
     }

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trt_build.data.errors import DataError
 
-__all__ = ["Volume", "carried", "template"]
+__all__ = ["Volume", "carried", "template", "turned_by"]
 
 Volume = tuple[NDArray[np.float32], NDArray[np.float64]]  # (i, j, k), voxel to RAS mm (4, 4)
 SMOOTH: Final = 1.6  # of the displacements, voxels
@@ -49,11 +49,7 @@ def carried(places: NDArray[np.float64], fixed: Volume, moving: Volume) -> NDArr
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     template_image, head = _image(fixed), _image(moving)
-    first = sitk.CenteredTransformInitializer(
-        template_image, head, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
-    )
-    rigid = sitk.Euler3DTransform(first)
-    _improve(rigid, template_image, head, (4,), 40)
+    rigid = _rigid(template_image, head)
     affine = sitk.AffineTransform(3)
     affine.SetMatrix(rigid.GetMatrix())
     affine.SetTranslation(rigid.GetTranslation())
@@ -64,6 +60,45 @@ def carried(places: NDArray[np.float64], fixed: Volume, moving: Volume) -> NDArr
     bent = _bent(middle, sitk.HistogramMatching(brought, middle, 128, 12))
     flat = np.array([affine.TransformPoint(bent.TransformPoint((-x, -y, z))) for x, y, z in places.tolist()])
     return flat * (-1, -1, 1)
+
+
+def turned_by(fixed: Volume, moving: Volume) -> NDArray[np.float64]:
+    """Rotation (3, 3) of LPS axes from the fixed brain to the moving one: that of the similarity that fits best.
+
+    Mattes' mutual information; the mean of the head's and of its mirror image's, as the template is symmetric.
+    """
+    voxels, affine = moving
+    one, mirrored = (_turn(fixed, (part, affine)) for part in (voxels, np.ascontiguousarray(voxels[::-1])))
+    across = np.diag((-1.0, 1.0, 1.0))
+    left, _, right = np.linalg.svd(one + across @ mirrored @ across)
+    return left @ right
+
+
+def _turn(fixed: Volume, moving: Volume) -> NDArray[np.float64]:
+    sitk = _library()
+
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    template_image, head = _image(fixed), _image(moving)
+    rigid = _rigid(template_image, head)
+    found = sitk.Similarity3DTransform()
+    found.SetMatrix(rigid.GetMatrix())
+    found.SetTranslation(rigid.GetTranslation())
+    found.SetCenter(rigid.GetCenter())
+    _improve(found, template_image, head, (4, 2), 60)
+    matrix = np.array(found.GetMatrix()).reshape(3, 3)
+    return matrix / np.cbrt(np.linalg.det(matrix))
+
+
+def _rigid(fixed: Any, moving: Any) -> Any:
+    """A rigid transform from one image to another."""
+    sitk = _library()
+
+    first = sitk.CenteredTransformInitializer(
+        fixed, moving, sitk.Euler3DTransform(), sitk.CenteredTransformInitializerFilter.MOMENTS
+    )
+    rigid = sitk.Euler3DTransform(first)
+    _improve(rigid, fixed, moving, (4,), 40)
+    return rigid
 
 
 def _library() -> Any:

@@ -15,7 +15,7 @@ from trt_build.data.errors import DataError
 from trt_build.data.volumes import SPLITS, open_source
 from trt_build.landmarks.eyes import find_eye
 from trt_build.landmarks.heads import EXTENT, REGISTERED, SEEN, SLACK_MM, extents
-from trt_build.landmarks.registration import Volume, carried, template
+from trt_build.landmarks.registration import Volume, carried, template, turned_by
 
 __all__ = ["find_truth", "run"]
 
@@ -52,6 +52,7 @@ def find_truth(folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     marks = {name: np.array(place) for name, place in MNI_MM.items()}
     start = np.array([marks[name] for name in REGISTERED])
     places: dict[str, dict[str, list[float]]] = {}
+    turns: dict[str, list[list[float]]] = {}
     seen: list[Places] = []
     for split in SPLITS:
         source = open_source(folder, split)
@@ -66,6 +67,7 @@ def find_truth(folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
                 tell(f"{name}: mirrored {np.linalg.norm(found - other, axis=1).max():.2f} mm off at most")
                 found = (found + other) / 2
             pose = fitted(start * RAS, found * RAS, np.ones(len(start)), SLACK_MM)
+            turns[name] = np.round(turned_by(fixed, brain), 6).tolist()
             places[name] = _all_of(found * RAS, pose, t1, regions, affine)
             if split == "train":
                 own = [places[name].get(mark, (np.nan,) * 3) for mark in SEEN]
@@ -73,7 +75,7 @@ def find_truth(folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
                 seen.append(np.concatenate([pose.to_template(np.array(own)), ends]))
     middles = dict(zip((*SEEN, *EXTENT), np.nanmean(seen, axis=0), strict=True))
     known = {name: place * RAS for name, place in marks.items()} | middles
-    return {"template": _symmetric(known), "places": places}
+    return {"template": _symmetric(known), "places": places, "turns": turns}
 
 
 def _all_of(

@@ -1,0 +1,51 @@
+"""Landmarks by registration and by networks in one, and the directions of the body as the mean head lies."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from engines.positioning.laid import Laid
+from engines.positioning.pose import Pose
+from engines.positioning.template import Template
+
+__all__ = ["agreed", "settled", "straightened"]
+
+ALIKE: Final = 0.6  # likeness below which nothing was found
+NEAR_MM, NEAR_DEG = 12.0, 12.0  # within which registration must have stayed of what the networks say
+Array = NDArray[np.float64]
+
+
+def agreed(template: Template, lies: Laid | None, pose: Pose) -> bool:
+    """Whether registration found a body that looks like the mean one, and where the networks saw it."""
+    if lies is None or not lies.likeness >= ALIKE:
+        return False
+    middle = template.places_mm[list(template.landmarks())].mean(axis=0)
+    off_mm = np.linalg.norm(lies.posed.to_scanner(middle) - pose.to_scanner(middle))
+    apart = Rotation.from_matrix(lies.posed.turn @ pose.turn.T).magnitude()
+    return bool(off_mm <= NEAR_MM and np.rad2deg(apart) <= NEAR_DEG)
+
+
+def settled(template: Template, lies: Laid, found_mm: Array, present: Array) -> tuple[Array, Array]:
+    """Places (name, 3) and the covariance (3 name, 3 name) of their errors, of places that networks found.
+
+    Single landmarks are known to half a millimetre, which for a line of 28 mm is two degrees: the plane of symmetry and
+    the template's line are turned as the whole body is, only their places are the landmarks' own.
+    """
+    share = np.where(present >= template.present, template.trust, 1.0)[:, None]
+    places = share * lies.to_scanner(template.laid_mm) + (1 - share) * found_mm
+    turned = np.kron(np.eye(len(places)), lies.posed.scale * lies.posed.turn)
+    return straightened(template, lies.posed, places), turned @ template.errors_mm2 @ turned.T
+
+
+def straightened(template: Template, posed: Pose, places_mm: Array) -> Array:
+    """Places (name, 3) whose plane of symmetry and whose line have the directions of a pose, each moved the least."""
+    apart = posed.to_template(places_mm) - template.laid_mm
+    plane, line = list(template.plane), list(template.line)
+    apart[plane, 0] = apart[plane, 0].mean()
+    along = template.laid_mm[line[1]] - template.laid_mm[line[0]]
+    along = along / np.linalg.norm(along)
+    own = (apart[line] @ along)[:, None] * along
+    apart[line] = own + (apart[line] - own).mean(axis=0)
+    return posed.to_scanner(template.laid_mm + apart)
