@@ -39,7 +39,10 @@ def run() -> dict[str, dict[str, object]]:
                 which = ("on", "off")[(turn + turn // 2) % 2]
                 say(f"checks {which}")
                 taken_ms[which].extend(played(ready["port"], opening[which], scene))
-    drawn = [np.median(draws(np.array(taken_ms[which])), axis=1) for which in ("on", "off")]
+    chance = np.random.default_rng(1)
+    drawn = [
+        np.median(chance.choice(taken_ms[which], (DRAWS, len(taken_ms[which]))), axis=1) for which in ("on", "off")
+    ]
     low, high = (float(np.percentile(drawn[0] - drawn[1], percent)) for percent in (2.5, 97.5))
     p50, p99 = ({which: float(np.percentile(ms, at)) for which, ms in taken_ms.items()} for at in (50, 99))
     return {
@@ -47,11 +50,6 @@ def run() -> dict[str, dict[str, object]]:
         **{f"latency_checks_{which}_p99_ms": {"value": p99[which], "unit": "ms"} for which in ("on", "off")},
         "latency_checks_cost_ms": {"value": p50["on"] - p50["off"], "unit": "ms", "low": low, "high": high},
     }
-
-
-def draws(values):
-    """Draw as many values as there are, again and again (draw, value)."""
-    return np.random.default_rng(1).choice(values, (DRAWS, len(values)))
 
 
 def _chosen(protocol):
