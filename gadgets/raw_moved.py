@@ -25,7 +25,7 @@ def moved(context: Context) -> Node:
     The score is the part of a frame's amplitude there that its calibration lines do not explain, in percent, noise
     taken off: 6 % for 1 mm, 17 % for 3 mm in a head. Every image beyond the limit says so; the first is told at once,
     the worst at the end. The sequence must give calibration lines and frames the same contrast, else the limit must
-    allow for it. Of calibration lines that are a part of the only frame nothing is said: there is nothing to compare.
+    allow for it. Of calibration lines that are a part of the only frame nothing is said: `symmetry` judges it.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
