@@ -40,6 +40,7 @@ class Laid:
     shift_mm: Array  # (3,)
     bend_mm: Array  # (node, 3)
     likeness: float  # correlation of what the scout shows and of what it should
+    measured: float  # share of the brain's points that the scout shows
 
     def to_scanner(self, places_mm: Array) -> Array:
         """Places (n, 3) of the mean head, in the scanner."""
@@ -72,7 +73,8 @@ def laid(sheet: Sheet, mean: MeanHead, pose: Pose) -> Laid | None:
     posed = Pose(left @ right, float(sizes.mean()), shift)
     matrix, shift = _moved(image, mean.brain, matrix, shift, STRETCHES, _affine)
     bend, likeness = _bent(image, mean, matrix, shift)
-    return Laid(mean, posed, matrix, shift, bend, likeness)
+    measured = float(image.at(posed.to_scanner(mean.brain.places_mm))[1].mean())
+    return Laid(mean, posed, matrix, shift, bend, likeness, measured)
 
 
 class _Image:

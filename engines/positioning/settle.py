@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from engines.positioning.laid import Laid
-from engines.positioning.pose import Pose
+from engines.positioning.pose import Pose, fitted
 from engines.positioning.template import Template
 
 __all__ = ["agreed", "settled", "straightened"]
 
 ALIKE: Final = 0.6  # likeness below which nothing was found
+WHOLE: Final = 0.9  # share of the brain from which on a scout shows it all; of less it tells in proportion
+SLACK_MM: Final = 2.0  # by which a body differs from the mean one
 NEAR_MM, NEAR_DEG = 12.0, 12.0  # within which registration must have stayed of what the networks say
 Array = NDArray[np.float64]
 
@@ -36,7 +38,16 @@ def settled(template: Template, lies: Laid, found_mm: Array, present: Array) -> 
     share = np.where(present >= template.present, template.trust, 1.0)[:, None]
     places = share * lies.to_scanner(template.laid_mm) + (1 - share) * found_mm
     turned = np.kron(np.eye(len(places)), lies.posed.scale * lies.posed.turn)
-    return straightened(template, lies.posed, places), turned @ template.errors_mm2 @ turned.T
+    errors = template.errors_mm2 / min(1.0, max(lies.measured, 0.1) / WHOLE)
+    return straightened(template, _aimed(template, lies), places), turned @ errors @ turned.T
+
+
+def _aimed(template: Template, lies: Laid) -> Pose:
+    """The pose turned half-way to that of the landmarks, as bent, which registration is trusted with."""
+    marks = [n for n in template.landmarks() if template.trust[n] >= 0.5]
+    bent = fitted(template.laid_mm[marks], lies.to_scanner(template.laid_mm[marks]), np.ones(len(marks)), SLACK_MM)
+    half = Rotation.from_matrix([lies.posed.turn, bent.turn]).mean().as_matrix()
+    return Pose(half, lies.posed.scale, lies.posed.shift_mm)
 
 
 def straightened(template: Template, posed: Pose, places_mm: Array) -> Array:

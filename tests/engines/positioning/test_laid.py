@@ -94,12 +94,28 @@ def test_directions_are_those_of_the_body_and_not_of_single_points(template):
     found = laid(Sheet(scout(template.mean)), template.mean, beside(TRUE, 3.0, 3.0))
     wild = found.to_scanner(template.laid_mm) + np.random.default_rng(0).normal(0, 3, template.laid_mm.shape)
     places, covariance = settled(template, found, wild, np.ones(len(wild)))
-    here = found.posed.to_template(places)
-    plane, (first, second) = list(template.plane), template.line
-    assert np.ptp(here[plane, 0]) < 1e-6
-    line, own = here[second] - here[first], template.laid_mm[second] - template.laid_mm[first]
-    np.testing.assert_allclose(np.cross(line, own), 0.0, atol=1e-6)
+    apart = places[list(template.plane)] - places[list(template.plane)].mean(axis=0)
+    _, extents, directions = np.linalg.svd(apart)
+    assert extents[2] < 1e-6
+    first, second = template.line
+    line, own = places[second] - places[first], template.laid_mm[second] - template.laid_mm[first]
+    for got, wanted in ((directions[2], (1, 0, 0)), (line, own)):
+        wanted = TRUE.turn @ wanted
+        sine = np.linalg.norm(np.cross(got, wanted)) / np.linalg.norm(got) / np.linalg.norm(wanted)
+        assert sine < np.sin(np.deg2rad(0.7))
     np.testing.assert_allclose(covariance, covariance.T, atol=1e-9)
+
+
+def test_what_is_known_of_half_a_brain_is_believed_half_as_much(template):
+    whole = laid(Sheet(scout(template.mean)), template.mean, beside(TRUE, 3.0, 3.0))
+    seen = scout(template.mean)
+    seen.pixels[::2] = np.nan
+    half = laid(Sheet(seen), template.mean, beside(TRUE, 3.0, 3.0))
+    assert whole.measured > 0.99
+    there = whole.to_scanner(template.laid_mm), np.ones(len(template.names))
+    one, other = (np.trace(settled(template, lies, *there)[1]) / lies.posed.scale**2 for lies in (whole, half))
+    assert other / one == pytest.approx(0.9 / half.measured, rel=0.02)
+    assert 1.2 < other / one < 3.0
 
 
 @pytest.mark.parametrize("snr", [5.0, 12.0, 30.0])

@@ -28,7 +28,7 @@ def met(template, registration_mm, networks_mm, count=400):
     still = np.zeros((template.mean.lattice.size, 3))
     rows = []
     for _ in range(count):
-        lies = Laid(template.mean, POSE, POSE.scale * POSE.turn, POSE.shift_mm, still, 1.0)
+        lies = Laid(template.mean, POSE, POSE.scale * POSE.turn, POSE.shift_mm, still, 1.0, 1.0)
         true = POSE.to_scanner(template.laid_mm + registration_mm * chance.standard_normal(shape))
         networks = true + 1.1 * networks_mm * chance.standard_normal(shape)
         rows.append(Met(lies, networks, np.ones(len(true)), true, TURN))
