@@ -8,8 +8,7 @@ from typing import Generic, TypeVar
 
 from protocols.channel import Channel
 from protocols.messages import Message
-from protocols.priority import WAITING, stand_back
-from protocols.stream import pump
+from protocols.stream import pull
 
 __all__ = ["Answer", "Aside", "aside"]
 
@@ -83,7 +82,7 @@ def aside(messages: Iterator[Message], work: Callable[[J], A], depth: int, name:
     jobs: Channel[J] = Channel(depth)
     threads = (
         threading.Thread(
-            target=_pull,
+            target=pull,
             args=(messages, inbox.put, lambda error: inbox.put(_Ended(error))),
             name=f"{name} feed",
             daemon=True,
@@ -99,13 +98,6 @@ def aside(messages: Iterator[Message], work: Callable[[J], A], depth: int, name:
             channel.abandon()
         for thread in threads:
             thread.join()
-
-
-def _pull(
-    messages: Iterator[Message], put: Callable[[Message], bool], end: Callable[[BaseException | None], object]
-) -> None:
-    stand_back(WAITING)
-    pump(messages, put, end)
 
 
 def _do(jobs: Channel[J], work: Callable[[J], A], inbox: "Channel[Message | Answer[A] | _Ended]") -> None:

@@ -11,7 +11,7 @@ from protocols.channel import Channel
 from protocols.messages import Message
 from protocols.priority import WAITING, stand_back
 
-__all__ = ["Act", "Node", "beside", "buffered", "chain", "close", "on", "pump"]
+__all__ = ["Act", "Node", "beside", "buffered", "chain", "close", "on", "pull", "pump"]
 
 Node: TypeAlias = Callable[[Iterator[Message]], Iterator[Message]]
 Act: TypeAlias = Callable[[Message], Iterable[Message]]
@@ -48,7 +48,7 @@ def buffered(depth: int, name: str = "buffered", watch: Callable[[str, Channel[M
         queue: Channel[Message] = Channel(depth)
         if watch is not None:
             watch(name, queue)
-        puller = threading.Thread(target=pump, args=(messages, queue.put, queue.close), name=name, daemon=True)
+        puller = threading.Thread(target=pull, args=(messages, queue.put, queue.close), name=name, daemon=True)
         puller.start()
         try:
             yield from queue
@@ -102,6 +102,14 @@ def pump(
     finally:
         close(messages)
         end(error)
+
+
+def pull(
+    messages: Iterator[Message], put: Callable[[Message], bool], end: Callable[[BaseException | None], object]
+) -> None:
+    """Pump in a thread that stands back: what comes next, and opinions on it, may wait for what is being made."""
+    stand_back(WAITING)
+    pump(messages, put, end)
 
 
 def _judge(act: Act, missed: Act, copies: Channel[Message], tell: Callable[[Message], None]) -> None:
