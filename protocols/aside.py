@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from protocols.channel import Channel
 from protocols.messages import Message
-from protocols.stream import pull
+from protocols.stream import pump
 
 __all__ = ["Answer", "Aside", "aside"]
 
@@ -82,7 +82,7 @@ def aside(messages: Iterator[Message], work: Callable[[J], A], depth: int, name:
     jobs: Channel[J] = Channel(depth)
     threads = (
         threading.Thread(
-            target=pull,
+            target=pump,
             args=(messages, inbox.put, lambda error: inbox.put(_Ended(error))),
             name=f"{name} feed",
             daemon=True,

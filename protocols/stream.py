@@ -11,7 +11,7 @@ from protocols.channel import Channel
 from protocols.messages import Message
 from protocols.priority import WAITING, stand_back
 
-__all__ = ["Act", "Node", "beside", "buffered", "chain", "close", "on", "pull", "pump"]
+__all__ = ["Act", "Node", "beside", "buffered", "chain", "close", "on", "pump"]
 
 Node: TypeAlias = Callable[[Iterator[Message]], Iterator[Message]]
 Act: TypeAlias = Callable[[Message], Iterable[Message]]
@@ -48,7 +48,7 @@ def buffered(depth: int, name: str = "buffered", watch: Callable[[str, Channel[M
         queue: Channel[Message] = Channel(depth)
         if watch is not None:
             watch(name, queue)
-        puller = threading.Thread(target=pull, args=(messages, queue.put, queue.close), name=name, daemon=True)
+        puller = threading.Thread(target=pump, args=(messages, queue.put, queue.close), name=name, daemon=True)
         puller.start()
         try:
             yield from queue
@@ -91,7 +91,11 @@ def beside(act: Act, depth: int, missed: Act, tell: Callable[[Message], None], n
 def pump(
     messages: Iterator[Message], put: Callable[[Message], bool], end: Callable[[BaseException | None], object]
 ) -> None:
-    """Pull messages until there are no more or `put` says that nobody reads; `end` gets the error upstream, if any."""
+    """Pull messages until there are no more or `put` says that nobody reads; `end` gets the error upstream, if any.
+
+    For a thread of its own, which stands back: what comes next, and opinions on it, may wait for what is being made.
+    """
+    stand_back(WAITING)
     error: BaseException | None = None
     try:
         for message in messages:
@@ -102,14 +106,6 @@ def pump(
     finally:
         close(messages)
         end(error)
-
-
-def pull(
-    messages: Iterator[Message], put: Callable[[Message], bool], end: Callable[[BaseException | None], object]
-) -> None:
-    """Pump in a thread that stands back: what comes next, and opinions on it, may wait for what is being made."""
-    stand_back(WAITING)
-    pump(messages, put, end)
 
 
 def _judge(act: Act, missed: Act, copies: Channel[Message], tell: Callable[[Message], None]) -> None:
