@@ -87,6 +87,10 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
     archive: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep all raw data here, as ISMRMRD HDF5.")
     ] = None,
+    priors: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep scouts and planes here, so that planes come back at follow-up."),
+    ] = None,
     metrics_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Offer Prometheus metrics on this port.")
     ] = None,
@@ -125,6 +129,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
             bus_keys=bus_keys,
             protocols=tuple(protocols or ()),
             archive=archive,
+            priors=priors,
             metrics_port=metrics_port,
             log_file=log_file,
             peer=peer.value,

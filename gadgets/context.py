@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.positioning.follow_up import Exam
 from engines.positioning.scout import Scout
 from gadgets.lend import Lender
 from protocols.channel import Channel
@@ -54,6 +55,7 @@ class Memory:
     noise: Kept[NoiseScan] = field(default_factory=lambda: Kept(32))
     calibrations: Kept[object] = field(default_factory=lambda: Kept(64))
     scouts: Kept[Scout] = field(default_factory=lambda: Kept(4))
+    exams: Kept[Exam] = field(default_factory=lambda: Kept(8))
     levels: Kept[NDArray[np.float64]] = field(default_factory=lambda: Kept(32))  # noise (scan, coil) of an array, dB
 
 
@@ -68,6 +70,7 @@ class Context:
     session: str = ""
     xml: str = ""  # the ISMRMRD header as it came
     archive: Path | None = None  # folder for raw data; nothing is archived without one
+    priors: Path | None = None  # folder of prior exams; of no subject anything is kept without one
     memory: Memory = field(default_factory=Memory)
     watch: Callable[[str, Channel[Message]], None] | None = None  # told every queue, for metrics
     tell: Callable[[Message], None] = lambda _message: None  # sends an opinion, from any thread

@@ -36,6 +36,7 @@ def locate(context: Context, anatomy: str = "", plan: str = "") -> Node:
     Images leave at once. One volume or slices in any planes; of several volumes the last counts. What is prescribed
     leaves as `prescribe` sends it. Networks that fail, or do not answer within [deadlines] locate (ms, 1000 if it is
     not there), cost a flag UNKNOWN; after a scan that broke off nothing is prescribed.
+    Planes that the console has set for the same subject before come back, where a folder of prior exams was given.
     """
     engines = context.protocol.engines
     loan = context.lender.borrow(engines.models[CODE], engines.backends)
@@ -99,11 +100,12 @@ def _located(context: Context, loan: Loan, seen: _Collected, anatomy: str, plan:
         yield nothing(context, f"{opened.model.card.name} is no whole model for the task {TASK!r}")
         return
     try:
-        found = find(_scout(context, seen), template_of(opened.model), *_networks(context, loan, opened))
+        scout = _scout(context, seen)
+        found = find(scout, template_of(opened.model), *_networks(context, loan, opened))
     except EngineError as error:
         yield nothing(context, f"the network failed: {error}", model_hash=opened.model.hash)
         return
-    yield from prescriptions(context, found, anatomy, plan, model_hash=opened.model.hash)
+    yield from prescriptions(context, found, anatomy, plan, scout, model_hash=opened.model.hash)
     context.took(CODE, (time.perf_counter() - began) * 1e3)
 
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from engines.positioning.prescribe import prescribe as by_rules
+from engines.positioning.scout import Scout
 from gadgets.context import Context
+from gadgets.priors import as_before
 from protocols.anatomy import find_anatomy
 from protocols.events import Flag, Prescription, Severity
 from protocols.landmarks import Landmarks
@@ -20,20 +22,26 @@ SEVERITY: Final = {"OK": Severity.PASS, "REVIEW": Severity.WARN, "REFUSED": Seve
 ADVICE: Final = {"REVIEW": "look at the planned slices before they are measured", "REFUSED": "plan the slices by hand"}
 
 
-def prescriptions(context: Context, found: Landmarks, anatomy: str, plan: str, **more: object) -> Iterator[Message]:
-    """Prescribe a plan, or all of an anatomy, '' that of the landmarks; `more` is for the flags, a model's hash say."""
+def prescriptions(
+    context: Context, found: Landmarks, anatomy: str, plan: str, scout: Scout | None = None, **more: object
+) -> Iterator[Message]:
+    """Prescribe a plan, or all of an anatomy, '' that of the landmarks; `more` is for the flags, a model's hash say.
+
+    With the scout, planes that were set at an earlier exam of the subject come back.
+    """
     try:
         body = find_anatomy(anatomy or found.anatomy)
     except ProtocolError as error:
         yield nothing(context, str(error))
         return
-    for name in (plan,) if plan else body.plans:
-        made = by_rules(body, name, found, time.time(), scout=context.scan.measurement_id)
-        made = made.model_copy(update={"session": context.session})
+    names = (plan,) if plan else tuple(body.plans)
+    ruled = [by_rules(body, name, found, time.time(), scout=context.scan.measurement_id) for name in names]
+    for one in ruled if scout is None else (yield from as_before(context, scout, ruled)):
+        made = one.model_copy(update={"session": context.session})
         yield made
         yield Feedback(NAME, encode(made))
         said = {**more, **({"advice": ADVICE[made.status]} if made.status in ADVICE else {})}
-        yield context.flag("prescription", SEVERITY[made.status], _in_words(made), evidence={"plan": name}, **said)
+        yield context.flag("prescription", SEVERITY[made.status], _in_words(made), evidence={"plan": made.plan}, **said)
 
 
 def nothing(context: Context, why: str, **more: object) -> Flag:

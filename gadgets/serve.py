@@ -56,6 +56,7 @@ class ServeOptions:
     bus_keys: Path | None = None
     protocols: tuple[Path, ...] = ()
     archive: Path | None = None
+    priors: Path | None = None
     metrics_port: int | None = None
     log_file: Path | None = None
     peer: str = "auto"
@@ -139,6 +140,7 @@ class Server:
             memory=Memory(),
             lender=Lender(allow_unsigned=options.allow_unsigned),
             archive=options.archive,
+            priors=options.priors,
             peer=options.peer,
             chronicle=Chronicle(options.history),
         )

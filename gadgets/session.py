@@ -23,6 +23,7 @@ from gadgets.history.chronicle import Chronicle
 from gadgets.history.record import Record
 from gadgets.lend import Lender
 from gadgets.meter import Meter
+from gadgets.priors import noted
 from gadgets.recipe import build
 from protocols import session as rules
 from protocols.encode import encode
@@ -74,6 +75,7 @@ class Surroundings:
     memory: Memory
     lender: Lender
     archive: Path | None = None
+    priors: Path | None = None
     greeting_s: float = 30.0  # config and header must come within it
     peer: str = "auto"  # auto | scanner | gadgetron
     chronicle: Chronicle = field(default_factory=Chronicle)  # keeps nothing unless told where
@@ -162,6 +164,7 @@ class Session:
             session=self.name,
             xml=setting.xml,
             archive=self._around.archive,
+            priors=self._around.priors,
             memory=self._around.memory,
             watch=self._meter.watch,
             tell=lambda message: self._tell_later(message, setting.protocol),
@@ -174,7 +177,7 @@ class Session:
             setting.scan, setting.protocol, self.name, lambda flag: self._tell_of_history(flag, setting.protocol)
         )
         begun = [] if first is None else [first]
-        stream = build(context)(self._source(itertools.chain(begun, messages)))
+        stream = build(context)(noted(context)(self._source(itertools.chain(begun, messages))))
         try:
             for message in stream:
                 if not any(message is heard for heard in self._heard):
