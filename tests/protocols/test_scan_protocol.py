@@ -25,6 +25,7 @@ SHIPPED = (
     "cartesian_live",
     "scout",
     "scout_3d",
+    "scout_head",
     "siemens_product",
     "weekly_phantom",
 )
@@ -85,6 +86,7 @@ def test_what_is_simulated_has_everything_to_be_simulated():
     assert played == {
         "scout",
         "scout_3d",
+        "scout_head",
         "brain_gre_averaged",
         "brain_gre_r4",
         "brain_gre_r4_navigated",
@@ -237,7 +239,9 @@ def test_a_folder_that_does_not_exist_is_an_error(tmp_path):
         (scan("gre", "SIEMENS"), "siemens_product"),
         (scan("pulseq 2D FLASH", "SIEMENS"), "cartesian"),
         (scan("pulseq gre_lbl", "Siemens Healthineers"), "siemens_product"),
-        (scan("Head Scout", "Scanside"), "scout"),
+        (scan("Head Scout", "Scanside"), "scout_head"),
+        (scan("localizer_brain", "Scanside"), "scout_head"),
+        (scan("Knee Scout", "Scanside"), "scout"),
         (scan("localizer", "SIEMENS"), "siemens_product"),
         (scan("brain_gre_r4", acceleration=(4, 1), calibration_mode="embedded"), "brain_gre_r4"),
         (scan("brain_gre_r4", acceleration=(2, 1), calibration_mode="embedded"), "cartesian"),
