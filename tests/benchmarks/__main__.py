@@ -26,6 +26,7 @@ GROUPS = (
     "judge",
     "advice",
     "positioning",
+    "stale",
     "published",
 )
 OUT = Path("out/bench.json")
