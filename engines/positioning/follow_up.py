@@ -16,7 +16,9 @@ from protocols.stack import Stack
 
 __all__ = ["Exam", "Plane", "Prior", "again", "between", "carried"]
 
-ALIKE: Final = 0.85  # correlation below which it is another head, or the search has gone astray
+# Correlation below which it is no such body, or the search went astray. Who it is the pseudonym alone tells: 31 pairs
+# of different heads under one contrast agreed to 0.878 to 0.962, the same head from 0.992 down to 0.960 at an SNR of 5.
+ALIKE: Final = 0.85
 TURNS_DEG: Final = (-20.0, 0.0, 20.0)  # about each axis: where the search begins, besides where the head was
 
 
