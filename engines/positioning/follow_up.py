@@ -8,7 +8,6 @@ from typing import Annotated, Final
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.spatial.transform import Rotation
 
 from engines.positioning.rigid import STILL, Moved, Points, aligned, points_of, searched
 from engines.positioning.scout import Scout
@@ -78,6 +77,10 @@ def carried(stack: Stack, moved: Moved) -> Stack:
 
 def _beginning(then: Points, scout: Scout) -> Moved:
     """The best of 27 turns with both middles in one place."""
+    from scipy.spatial.transform import (
+        Rotation,  # a tenth of a second, which the start of the plugin should not wait for
+    )
+
     here, there = then.places_mm.mean(axis=0), points_of(scout).places_mm.mean(axis=0)
     turns = [Rotation.from_rotvec(angles, degrees=True).as_matrix() for angles in product(TURNS_DEG, repeat=3)]
     return searched(then, scout, [Moved(turn, there - turn @ here) for turn in turns])

@@ -7,7 +7,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
 
 from engines.positioning.grid import Sheet, evened
@@ -153,6 +152,8 @@ def _moved(
 
 def _bent(image: _Image, mean: MeanHead, matrix: Array, shift: Array) -> tuple[Array, float]:
     """Displacements (node, 3), and how well the scout is met then."""
+    from scipy.linalg import cho_factor, cho_solve  # seldom wanted, and slow to import at the start of the plugin
+
     cloud, shares, stiffness = mean.bending, mean.shares, mean.lattice.stiffness
     match, bend, back = _Match(cloud), np.zeros((mean.lattice.size, 3)), shares.T.tocsr()
     factor = None

@@ -4,7 +4,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from engines.positioning.laid import Laid
 from engines.positioning.pose import Pose, fitted
@@ -21,6 +20,10 @@ Array = NDArray[np.float64]
 
 def agreed(template: Template, lies: Laid | None, pose: Pose) -> bool:
     """Whether registration found a body that looks like the mean one, and where the networks saw it."""
+    from scipy.spatial.transform import (
+        Rotation,  # a tenth of a second, which the start of the plugin should not wait for
+    )
+
     if lies is None or not lies.likeness >= ALIKE:
         return False
     middle = template.places_mm[list(template.landmarks())].mean(axis=0)
@@ -44,6 +47,10 @@ def settled(template: Template, lies: Laid, found_mm: Array, present: Array) -> 
 
 def _aimed(template: Template, lies: Laid) -> Pose:
     """The pose turned half-way to that of the landmarks, as bent, which registration is trusted with."""
+    from scipy.spatial.transform import (
+        Rotation,  # a tenth of a second, which the start of the plugin should not wait for
+    )
+
     marks = [n for n in template.landmarks() if template.trust[n] >= 0.5]
     bent = fitted(template.laid_mm[marks], lies.to_scanner(template.laid_mm[marks]), np.ones(len(marks)), SLACK_MM)
     half = Rotation.from_matrix([lies.posed.turn, bent.turn]).mean().as_matrix()
