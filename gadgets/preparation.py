@@ -137,12 +137,15 @@ class Preparations:
             for array in (prepared.problem.inverse, prepared.problem.noise):
                 array.flags.writeable = False  # a GPU is given it once
         if self._series and not in_vain():
-            self._context.workers.submit(_predict, prepared, in_vain, then)
+            self._context.workers.submit(self._predict, prepared, in_vain, then)
         else:
             then()
 
-
-def _predict(prepared: Prepared, cancelled: Callable[[], bool], then: Callable[[], None]) -> None:
-    """Make the predictor before what comes `then`: frames wait for the one and not for the other."""
-    make_predictor(prepared, cancelled)
-    then()
+    def _predict(self, prepared: Prepared, cancelled: Callable[[], bool], then: Callable[[], None]) -> None:
+        """Make the predictor, and then what comes after it whether that went well or not."""
+        try:
+            make_predictor(prepared, cancelled)
+        except (LinearError, np.linalg.LinAlgError) as error:
+            log.warning("no predictor for the network", session=self._context.session, error=str(error))
+        finally:
+            then()

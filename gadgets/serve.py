@@ -95,7 +95,7 @@ def running(options: ServeOptions) -> "Iterator[Server]":
         cores = os.cpu_count() or 1
         workers = stack.enter_context(ThreadPoolExecutor(cores, "worker", stand_back, (PREPARING,)))
         helpers = stack.enter_context(ThreadPoolExecutor(cores, "helper"))
-        server = Server(listener, publisher, (workers, helpers), options)
+        server = Server(listener, publisher, workers, helpers, options)
         answers = stack.enter_context(Answers(options.answers, server.health, keys=options.bus_keys))
         server.answers_address = answers.address
         if options.metrics_port is not None:
@@ -121,7 +121,8 @@ class Server:
         self,
         listener: socket.socket,
         publisher: Publisher,
-        threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor],
+        workers: ThreadPoolExecutor,
+        helpers: ThreadPoolExecutor,
         options: ServeOptions,
     ) -> None:
         self.host, self.port = listener.getsockname()[:2]
@@ -135,8 +136,8 @@ class Server:
             choice=self._choice,
             answer=self._answer,
             publish=publisher.publish,
-            workers=threads[0],
-            helpers=threads[1],
+            workers=workers,
+            helpers=helpers,
             memory=Memory(),
             lender=Lender(allow_unsigned=options.allow_unsigned),
             archive=options.archive,

@@ -242,9 +242,10 @@ def _trust(prepared: Prepared, measured: Complex, network: Complex, normal: NDAr
     problem, rows = prepared.box.columns_problem, prepared.withheld
     predictor, ready = prepared.predictor, prepared.problem
     given = as_box(prepared.box, normal)
-    if predictor is None:
-        linear = (
-            solve_companion(problem, given) if ready is None else as_box(ready, apply_inverse(ready.inverse, normal))
-        )
-        return judge(explained(problem, rows), measured, network, predicted_lines(problem, rows, linear))
-    return judge(predictor.gram, measured, network, companion_lines(predictor, given, len(problem.maps)))
+    if predictor is not None:
+        return judge(predictor.gram, measured, network, companion_lines(predictor, given, len(problem.maps)))
+    if ready is not None:
+        companion = as_box(ready, apply_inverse(ready.inverse, normal))
+    else:
+        companion = solve_companion(problem, given)
+    return judge(explained(problem, rows), measured, network, predicted_lines(problem, rows, companion))

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event
 
+import numpy as np
 import pytest
 
 import gadgets.preparation
@@ -95,6 +96,18 @@ def test_without_a_calibration_beforehand_the_first_frame_of_a_series_orders_the
         first = made.of(0, scene.calibration, MASK, STRENGTH)
     assert made.of(0, scene.calibration, MASK, STRENGTH) is first
     assert first.problem is not None
+
+
+def test_the_linear_inverse_is_begun_even_where_the_predictor_could_not_be_made(scene, monkeypatch):
+    def fails(*_arguments):
+        raise np.linalg.LinAlgError("singular")
+
+    monkeypatch.setattr(gadgets.preparation, "make_predictor", fails)
+    result, begun = Future(), Event()
+    with one_worker() as workers:
+        preparations(workers, series=True).foresee(Calibrated(0, result, begun.set), STRENGTH)
+        result.set_result(scene.calibration)
+        assert begun.wait(30)
 
 
 def test_a_newer_calibration_takes_the_place_of_the_older_one(scene):
