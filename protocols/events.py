@@ -133,7 +133,10 @@ class Prescription(_Event):
     topic: Literal["prescription"] = "prescription"
     id: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", description="the console's answer bears it too")]
     status: Literal["OK", "REVIEW", "REFUSED"]
-    reasons: Annotated[tuple[str, ...], Field(description="'code: sentence', where the status is not OK")] = ()
+    reasons: Annotated[
+        tuple[str, ...],
+        Field(description="'code: sentence': why the status is not OK; of an OK one, what it rests on (as_before)"),
+    ] = ()
     anatomy: str = ""
     plan: str = ""
     stack: Stack | None = None
