@@ -68,6 +68,20 @@ def trend(times: NDArray[np.floating], phases_rad: NDArray[np.floating]) -> Tren
     apart = when[second] - when[first]
     slopes = (phase[second] - phase[first])[apart > 0] / apart[apart > 0]
     slope = float(np.median(slopes)) if len(slopes) else 0.0
-    rest = phase - slope * when
-    jitter = 1.4826 * float(np.median(np.abs(rest - np.median(rest))))
-    return Trend(slope * float(times[-1] - times[0]), jitter)
+    return Trend(slope * float(times[-1] - times[0]), _spread(phase - slope * when))
+
+
+def _spread(values: NDArray[np.floating]) -> float:
+    """Standard deviation that single values do not widen: the lower quartile of their distances from each other.
+
+    Of ten values it comes out below half of what it is once in twelve, their median distance from the median once in
+    six. Rousseeuw & Croux, J Am Stat Assoc 1993; 88:1273.
+    """
+    count = len(values)
+    if count < 2:
+        return 0.0
+    first, second = np.triu_indices(count, 1)
+    half = count // 2 + 1
+    few = count / (count + (1.4 if count % 2 else 3.8))
+    apart = np.partition(np.abs(values[first] - values[second]), half * (half - 1) // 2 - 1)
+    return 2.2219 * few * float(apart[half * (half - 1) // 2 - 1])

@@ -12,6 +12,7 @@ __all__ = ["Change", "change", "noise_db"]
 
 FLOOR: Final = 1e-30
 SPREAD: Final = 3 * 1.4826  # three standard deviations from the median distance to the median
+RANGE: Final = (10, 90)  # % of earlier scans between which gain lies, where patients are of two kinds
 FEW: Final = 8  # scans of which the largest distance counts, too: a median of few may be small by chance
 
 
@@ -39,9 +40,17 @@ def noise_db(covariance: NDArray[Any], dwell_us: float) -> NDArray[np.float64]:
 
 
 def change(now: NDArray[np.float64], earlier: NDArray[np.float64]) -> Change:
-    """Compare levels (coil,) in dB with those of earlier scans (scan, coil), by their median: one odd scan is none."""
+    """Compare levels (coil,) in dB with those of earlier scans (scan, coil), by their median: one odd scan is none.
+
+    Gains that follow two patients are two values, whose distance from their median is no standard deviation: scans
+    scatter no further than all but the outermost of them lie.
+    """
     middle = np.median(earlier, axis=0)
     common = float(np.median(now - middle))
-    apart = np.abs(np.median(earlier - middle, axis=1))
-    scatter = max(SPREAD * float(np.median(apart)), float(apart.max()) if len(apart) < FEW else 0.0)
+    off = np.median(earlier - middle, axis=1)
+    scatter = SPREAD * float(np.median(np.abs(off)))
+    if len(off) < FEW:
+        scatter = max(scatter, float(np.abs(off).max()))
+    else:
+        scatter = min(scatter, float(np.abs(np.percentile(off, RANGE)).max()))
     return Change(common, now - middle - common, scatter)

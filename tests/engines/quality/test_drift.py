@@ -51,3 +51,13 @@ def test_jitter_is_the_standard_deviation_about_the_slope():
     rng = np.random.default_rng(3)
     got = [trend(np.arange(60.0), 0.01 * np.arange(60) + 0.1 * rng.standard_normal(60)).jitter_rad for _ in range(50)]
     assert abs(np.mean(got) - 0.1) < 0.01
+
+
+def test_the_jitter_of_ten_shots_is_seldom_taken_for_half_of_what_it_is_and_one_shot_that_jumps_is_none():
+    rng = np.random.default_rng(4)
+    got = np.array([trend(np.arange(10.0), 0.1 * rng.standard_normal(10)).jitter_rad for _ in range(1000)])
+    assert np.mean(got < 0.05) < 0.1
+    assert 0.085 < np.mean(got) < 0.115
+    one = np.zeros(10)
+    one[4] = 1.0
+    assert trend(np.arange(10.0), one).jitter_rad < 1e-9

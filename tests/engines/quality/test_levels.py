@@ -41,6 +41,14 @@ def test_an_array_is_no_further_off_than_its_earlier_scans_scatter_and_one_that_
     assert np.isclose(change(np.full(4, 6.0), np.zeros((16, 4))).beyond, 6.0)
 
 
+def test_two_patients_with_two_gains_hide_no_more_than_the_gap_between_them():
+    earlier = np.tile(np.repeat([0.0, 3.4], 8)[:, None], 4)
+    assert np.isclose(change(np.full(4, 9.0), earlier).beyond, 9.0 - 3.4)
+    assert change(np.full(4, 3.4), earlier).beyond == 0
+    earlier[-1] = 12.0  # one odd scan
+    assert np.isclose(change(np.full(4, 9.0), earlier).beyond, 9.0 - 3.4)
+
+
 def test_the_noise_of_8192_samples_is_known_to_a_twentieth_of_a_decibel():
     levels = np.array([noise_db(covariance(noise_like((16, 8192), seed)), 5.0) for seed in range(20)])
     assert levels.std() < 0.05
