@@ -10,7 +10,7 @@ from hw_sim.errors import SimulationError
 from hw_sim.faults import FAULTS, find_fault
 from protocols.simulate import Simulate
 
-__all__ = ["CHECKS", "FINDS", "KINDS", "Trial", "draw", "hunted"]
+__all__ = ["CHECKS", "EXAM", "FINDS", "FIRST", "JUDGES", "KINDS", "Kind", "Trial", "draw", "hunted"]
 
 Chance = np.random.Generator
 
@@ -21,7 +21,6 @@ class Kind:
 
     protocol: str
     changes: Mapping[str, Any]
-    repeats: bool = False  # whether lines come again, so that drift and motion can be told from raw data
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,7 @@ class Trial:
     body: str
     changes: Mapping[str, Any]  # of the [simulate] table
     fault: str = ""  # as `--fault` takes it; "": nothing goes wrong
+    exam: int | None = None  # which begins with a scout; None: without one
 
     @property
     def name(self) -> str:
@@ -44,10 +44,12 @@ SERIES: Final = {"matrix": (96, 96), "repetitions": 10, "noise_readouts": 32}
 STACK: Final = {"matrix": (128, 128), "slices": 3, "noise_readouts": 16}
 THREE: Final = {"matrix": (96, 96), "slices": 1, "noise_readouts": 32}
 KINDS: Final[Mapping[str, Kind]] = {
-    "series": Kind("brain_live_r4", SERIES, repeats=True),
+    "series": Kind("brain_live_r4", SERIES),
     "stack": Kind("brain_gre_r4", STACK),
     "scout": Kind("scout", THREE),
 }
+FIRST: Final = Kind("scout_3d", {"noise_readouts": 32})  # of an exam: where the head lies
+EXAM: Final = 12  # scans of one patient behind it
 
 # Checks of raw data and images, by the code of their flag, and the faults that each is there for; those that compare
 # noise with that of earlier scans find them once a server has seen three of the coils.
@@ -68,15 +70,25 @@ CHECKS: Final[Mapping[str, tuple[str, ...]]] = {
     "zipper": ("zipper",),
     "phase_drift": ("b0_drift",),
     "phase_jitter": ("phase_instability",),
-    "calibration_mismatch": ("motion", "cough", "table_shift", "wrong_calibration"),
+    "calibration_mismatch": ("motion", "cough", "breathing", "table_shift", "wrong_calibration"),
+    "frame_motion": ("motion", "cough"),
+    "wrap": ("wrap",),
     "edge_signal": ("wrap",),
 }
 FINDS: Final[Mapping[str, tuple[str, ...]]] = {
     fault: tuple(code for code, faults in CHECKS.items() if fault in faults) for fault in FAULTS
 }
-SERIES_ONLY: Final = frozenset({
-    "b0_drift", "phase_instability", "motion", "cough", "breathing", "table_shift", "wrong_calibration",
-})  # fmt: skip
+# Kinds of scans that a check is made for, where these are not all: lines that come again, one frame whose calibration
+# lines are its own, a scout before it. A scout's own field of view is not judged: a neck reaches beyond any.
+JUDGES: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("phase_drift", "phase_jitter", "calibration_mismatch"), ("series",)),
+    **dict.fromkeys(("frame_motion", "wrap"), ("stack",)),
+    "edge_signal": ("series", "stack"),
+}
+PLAYED: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("b0_drift", "phase_instability", "breathing", "table_shift", "wrong_calibration"), ("series",)),
+    **dict.fromkeys(("motion", "cough", "wrap"), ("series", "stack")),
+}  # kinds of scans in which a fault is played, where these are not all
 ENDS: Final = frozenset({"vanish", "cut"})  # a scanner that falls silent is no matter of quality
 COILS: Final = 8
 
@@ -91,21 +103,22 @@ def hunted(names: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def draw(number: int, seed: int, faults: Sequence[str], clean: float, bodies: Sequence[str]) -> Trial:
-    """Draw one scan, each time alike: kind, patient, slices, and the fault if there is one.
+    """Draw one scan, each time alike: kind, slices, and the fault if there is one; a dozen in a row are of one patient.
 
     Noise is the scanner's, so the SNR is drawn once a campaign: from scan to scan only what gives the signal changes.
     """
     chance = np.random.default_rng([seed, number])
     fault = "" if chance.random() < clean else str(chance.choice(list(faults)))
-    kinds = [name for name, kind in KINDS.items() if kind.repeats or fault not in SERIES_ONLY]
-    kind = str(chance.choice(kinds))
+    kind = str(chance.choice(PLAYED.get(fault, tuple(KINDS))))
     changes = {
         **KINDS[kind].changes,
         "centre_mm": tuple(chance.uniform((-8, -8, -15), (8, 8, 35)).tolist()),
         "snr": float(np.random.default_rng(seed).uniform(60, 150)),
     }
     text = _asked(fault, chance, Simulate(**KINDS[kind].changes)) if fault else ""
-    return Trial(number, kind, str(chance.choice(list(bodies))), changes, text)
+    exam = number // EXAM
+    body = str(np.random.default_rng([seed, exam, EXAM]).choice(list(bodies)))
+    return Trial(number, kind, body, changes, text, exam)
 
 
 def _asked(fault: str, chance: Chance, simulate: Simulate) -> str:
@@ -140,6 +153,6 @@ def _asked(fault: str, chance: Chance, simulate: Simulate) -> str:
         "breathing": f":{chance.uniform(1, 3):.2f},period=1",
         "table_shift": f"@{place}:{chance.uniform(4, 10):.2f}",
         "wrong_calibration": f":{far}",
-        "wrap": f":{chance.uniform(50, 70):.1f}",
+        "wrap": f":{chance.uniform(50, 85):.1f}",
     }
     return fault + words[fault]

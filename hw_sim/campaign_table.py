@@ -8,8 +8,9 @@ from pathlib import Path
 
 from hw_sim.campaign import Outcome, found_at, found_by
 from hw_sim.campaign_plan import CHECKS, FINDS
+from hw_sim.campaign_size import SCALES, scale_of
 
-__all__ = ["Row", "Share", "any_flag", "checks", "crossed", "markdown", "write"]
+__all__ = ["Part", "Row", "Share", "any_flag", "by_size", "checks", "crossed", "markdown", "write"]
 
 Z95 = 1.959964
 
@@ -58,18 +59,62 @@ class Row:
         return self.found.hits, self.found.of - self.found.hits, self.false.hits, self.false.of - self.false.hits
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a check found of faults of one size."""
+
+    code: str
+    fault: str
+    size: str
+    found: Share
+    unknown: int  # of those not found, in how many it said UNKNOWN
+
+
+def _hunted(outcomes: Iterable[Outcome], code: str) -> list[Outcome]:
+    """Scans with a fault that a check is there for, of any size, and of a kind that it judges."""
+    return [o for o in outcomes if o.truth is not None and o.truth.fault in CHECKS[code] and o.wanted(code)]
+
+
 def checks(outcomes: Sequence[Outcome]) -> list[Row]:
-    """One row a check; faults that are too weak to be found count for nothing."""
+    """One row a check; faults that are too small to matter, and scans of kinds that it does not judge, do not count."""
     clean = [outcome for outcome in outcomes if outcome.truth is None]
     rows = []
-    for code, faults in CHECKS.items():
-        hit = [o for o in outcomes if o.truth is not None and o.truth.fault in faults and o.should]
+    for code in CHECKS:
+        hit = [o for o in _hunted(outcomes, code) if o.large]
         flags = [(o.truth, found_by(o, code)) for o in hit]
         told = [found_at(flag, truth) for truth, flag in flags if flag is not None and truth is not None]
         named = [right for right in told if right is not None]
-        false = Share(sum(code in o.codes for o in clean), len(clean))
+        seen = [o for o in clean if o.wanted(code)]
+        false = Share(sum(code in o.codes for o in seen), len(seen))
         rows.append(Row(code, Share(len(told), len(hit)), Share(sum(named), len(named)), false))
     return rows
+
+
+def by_size(outcomes: Sequence[Outcome]) -> list[Part]:
+    """What each check found, the faults that have a size split by it; motion amid calibration lines is apart."""
+    parts = []
+    for code, faults in CHECKS.items():
+        for fault in (name for name in faults if name in SCALES):
+            here: dict[tuple[int, str], list[Outcome]] = {}
+            for o in _hunted(outcomes, code):
+                if o.truth is not None and o.truth.fault == fault and o.size is not None:
+                    here.setdefault(_sized(fault, o, code), []).append(o)
+            for (_, size), some in sorted(here.items()):
+                missed = [o for o in some if code not in o.codes]
+                found = Share(len(some) - len(missed), len(some))
+                parts.append(Part(code, fault, size, found, sum(code in o.unknown for o in missed)))
+    return parts
+
+
+def _sized(fault: str, outcome: Outcome, code: str) -> tuple[int, str]:
+    """Part of the scale to which a fault belongs, by number and name."""
+    scale = scale_of(fault)
+    assert scale is not None  # noqa: S101
+    assert outcome.size is not None  # noqa: S101
+    if code == "frame_motion" and outcome.torn:
+        return len(scale.cuts) + 1, "amid the calibration lines"
+    part = scale.bin_of(outcome.size)
+    return part, scale.named(part)
 
 
 def any_flag(outcomes: Iterable[Outcome]) -> Share:
@@ -108,7 +153,10 @@ def markdown(outcomes: Sequence[Outcome], facts: Sequence[str]) -> str:
     for row in checks(outcomes):
         lines.append(f"| {row.code} | {row.found} | {row.right} | {row.false} | {' '.join(map(str, row.counts))} |")
     lines += ["", f"Clean scans with any WARN or FAIL, all checks together: {any_flag(outcomes)}.", ""]
+    lines += ["| check | fault | its size | found | UNKNOWN, of those not found |", "|---|---|---|---|---|"]
+    lines += [f"| {p.code} | {p.fault} | {p.size} | {p.found} | {p.unknown or '-'} |" for p in by_size(outcomes)]
     lines += [
+        "",
         "| fault | scans | checks that are there for it | flags it raised, share of its scans |",
         "|---|---|---|---|",
     ]
@@ -133,7 +181,9 @@ def write(outcomes: Sequence[Outcome], folder: Path, facts: Sequence[str]) -> No
             table.writerow([row.code, *row.counts, *(f"{share:.5f}" for share in shares)])
     with (folder / "scans.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["scan", "kind", "patient", "fault", "should_be_found", "flags", "images", "missing", "seconds"])
+        table.writerow(
+            ["scan", "kind", "patient", "fault", "size", "should_be_found", "flags", "images", "missing", "seconds"]
+        )
         for o in outcomes:
             told = " ".join(sorted(o.codes))
             fault = o.trial.fault or "none"
@@ -143,6 +193,7 @@ def write(outcomes: Sequence[Outcome], folder: Path, facts: Sequence[str]) -> No
                     o.trial.kind,
                     o.trial.body,
                     fault,
+                    "" if o.size is None else f"{o.size:.1f}",
                     int(o.should),
                     told,
                     o.images,

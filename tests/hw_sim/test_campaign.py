@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from gadgets.serve import ServeOptions, running
-from hw_sim.campaign import Outcome, campaign, found_at, found_by
+from hw_sim.campaign import SCOUT, Outcome, campaign, found_at, found_by, with_scouts
 from hw_sim.campaign_picture import picture
-from hw_sim.campaign_plan import CHECKS, FINDS, KINDS, Trial, draw, hunted
-from hw_sim.campaign_table import Share, any_flag, checks, crossed, markdown, write
+from hw_sim.campaign_plan import CHECKS, EXAM, FINDS, FIRST, JUDGES, KINDS, PLAYED, Trial, draw, hunted
+from hw_sim.campaign_size import beyond_mm, changed, torn
+from hw_sim.campaign_table import Share, any_flag, by_size, checks, crossed, markdown, write
 from hw_sim.errors import SimulationError
 from hw_sim.faults import FAULTS, Truth, ask
 from hw_sim.plugin import Address
@@ -27,9 +28,10 @@ def truth(name="dead_coil", coils=(), **keys):
     return Truth(name, "", 1.0, "", keys, coils)
 
 
-def outcome(name="", *flags, number=0, **keys):
+def outcome(name="", *flags, kind="series", size=None, torn=False, unknown=(), **keys):
     made = truth(name, **keys) if name else None
-    return Outcome(Trial(number, "series", "phantom", {}, name), made, flags, 1, 0, (), 1.0)
+    trial = Trial(0, kind, "phantom", {}, name)
+    return Outcome(trial, made, flags, 1, 0, (), 1.0, size, torn, frozenset(unknown))
 
 
 def test_every_fault_that_is_drawn_can_be_asked_for_and_half_of_the_scans_are_clean():
@@ -81,9 +83,9 @@ def test_counts_are_those_of_the_outcomes_and_weak_spikes_count_for_nothing(tmp_
     outcomes = [
         outcome(),
         outcome("", flag("spikes"), flag("deadline_missed")),
-        outcome("spike", flag("spikes", coil=1), coils=(1,), above=12.0),
-        outcome("spike", coils=(1,), above=30.0),
-        outcome("spike", coils=(1,), above=4.0),
+        outcome("spike", flag("spikes", coil=1), coils=(1,), size=12.0),
+        outcome("spike", coils=(1,), size=30.0),
+        outcome("spike", coils=(1,), size=4.0),
     ]
     (row,) = [row for row in checks(outcomes) if row.code == "spikes"]
     assert row.counts == (1, 1, 1, 1)
@@ -106,7 +108,7 @@ def test_a_plugin_is_judged_scan_by_scan_over_its_bus():
     assert clean.codes == frozenset()
     assert clean.images == SMALL["repetitions"]
     for made in spoilt:
-        for code in set(FINDS[made.trial.name]) - {"noise_drift"}:  # which needs three scans before
+        for code in set(filter(made.wanted, FINDS[made.trial.name])) - {"noise_drift"}:  # needs three scans before
             told = found_by(made, code)
             assert told is not None, (made.trial.fault, code)
             assert found_at(told, made.truth) is not False
@@ -125,5 +127,64 @@ def test_a_spike_knows_how_far_it_stands_above_its_neighbours(prepared):
     assert told.keys["above"] == pytest.approx(hit[10] - max(hit[8], hit[9], hit[11], hit[12]), abs=0.01)
 
 
+def test_every_exam_is_of_one_patient_and_begins_with_a_scout_of_him():
+    trials = [draw(number, 3, hunted(), 0.5, ["mni", "phantom"]) for number in range(4 * EXAM)]
+    played = [*with_scouts(trials)]
+    assert [n for n, trial in enumerate(played) if trial.kind == SCOUT] == [n * (EXAM + 1) for n in range(4)]
+    for first in range(0, len(played), EXAM + 1):
+        assert len({trial.body for trial in played[first : first + EXAM + 1]}) == 1
+    assert {trial.body for trial in trials} == {"mni", "phantom"}
+    alone = [replace(trial, exam=None) for trial in trials]
+    assert [*with_scouts(alone)] == alone
+
+
+def test_faults_are_played_where_a_check_judges_them():
+    for code, faults in CHECKS.items():
+        for fault in faults:
+            assert set(JUDGES.get(code, KINDS)) & set(PLAYED.get(fault, KINDS)), (code, fault)
+
+
+def test_a_check_counts_in_the_scans_that_it_judges_and_not_for_what_is_too_small_to_matter():
+    moved = [
+        outcome("motion", flag("frame_motion", slice=2), kind="stack", size=40.0),
+        outcome("motion", kind="stack", size=40.0, torn=True, unknown=["frame_motion"]),
+        outcome("motion", kind="stack", size=1.0),
+        outcome("motion", flag("calibration_mismatch"), size=40.0),
+    ]
+    rows = {row.code: row for row in checks([*moved, outcome(), outcome(kind="stack"), outcome(kind="scout")])}
+    assert rows["frame_motion"].counts == (1, 1, 0, 1)
+    assert rows["calibration_mismatch"].counts == (1, 0, 0, 1)
+    assert [o.should for o in moved] == [True, True, False, True]
+    told = [(part.size, part.found, part.unknown) for part in by_size(moved) if part.code == "frame_motion"]
+    assert told == [
+        ("below 6 % of the signal of the lines hit", Share(0, 1), 0),
+        ("from 15 % of the signal of the lines hit", Share(1, 1), 0),
+        ("amid the calibration lines", Share(0, 1), 1),
+    ]
+
+
+def moved(prepared, text, **changes):
+    asked = ask(text)
+    return asked.fault.world(asked, prepared(**changes))
+
+
+def test_motion_counts_by_what_it_changes_of_the_lines_it_hits_and_where_calibration_lines_are_torn_it_is_told(
+    prepared,
+):
+    frame = {"acceleration": 4, "calibration": "embedded", "calibration_lines": 16, "noise_readouts": 0}
+    assert changed(prepared(**frame)) == 0
+    near, far = (changed(moved(prepared, f"motion@90%:{mm},along=x", **frame)) for mm in (0.2, 4))
+    assert 0 < near < 30 < far
+    assert not torn(moved(prepared, "motion@90%:4", **frame))
+    assert torn(moved(prepared, "motion@50%:4", **frame))
+
+
+def test_wraps_count_by_how_far_the_body_reaches_beyond_the_field_of_view(prepared):
+    wide, narrow = (beyond_mm(prepared(fov_mm=(240.0, mm), centre_mm=(0.0, 0.0, 0.0))) for mm in (240.0, 160.0))
+    assert narrow - wide == pytest.approx(40)
+    assert narrow == pytest.approx(22, abs=8)  # the phantom is 204 mm long, its rim faint where fat is saturated
+
+
 def test_kinds_are_scan_protocols_that_can_be_played():
     assert {kind.protocol for kind in KINDS.values()} == {"brain_live_r4", "brain_gre_r4", "scout"}
+    assert FIRST.protocol == SCOUT
