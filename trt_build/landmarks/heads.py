@@ -1,6 +1,7 @@
 """Heads whose landmarks are known: volumes of a folder, places by registration, eyes and chiasm where they show."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from engines.positioning.pose import Pose, fitted
 from trt_build.data.errors import DataError
 from trt_build.data.volumes import SCALE, Head, Split, load_head, open_source
 
-__all__ = ["NAMES", "TRUTH", "Subject", "load_subject", "subjects"]
+__all__ = ["NAMES", "TRUTH", "Subject", "load_subject", "subject_of", "subjects"]
 
 REGISTERED: Final = (
     "ac",
@@ -47,6 +48,7 @@ class Subject:
     affine: NDArray[np.float64]  # (4, 4) voxel to LPS mm of the file
     places_mm: NDArray[np.float64]  # (landmark, 3) LPS mm of the file, NaN where it is not known
     pose: Pose  # of the template in the file
+    turn: NDArray[np.float64] | None = None  # (3, 3) from the template to the file, reference pose; None: not known
 
 
 def subjects(folder: Path, split: Split) -> tuple[Subject, ...]:
@@ -65,12 +67,23 @@ def subjects(folder: Path, split: Split) -> tuple[Subject, ...]:
 
 @lru_cache(maxsize=64)
 def load_subject(name: str, volume: Path, labels: Path | None) -> Subject:
-    """Read one head and its labels."""
+    """Read one head that stands in TRUTH, and its labels."""
+    known = json.loads(TRUTH.read_text())
+    return subject_of(name, volume, labels, known["places"][name], known["turns"].get(name))
+
+
+def subject_of(
+    name: str,
+    volume: Path,
+    labels: Path | None,
+    known: Mapping[str, Sequence[float]],
+    turn: Sequence[Sequence[float]] | None,
+) -> Subject:
+    """Read one head whose landmarks and reference pose are known, LPS mm of its file."""
     import nibabel
 
     head = load_head(volume, labels)
     affine = np.diag((-1.0, -1.0, 1.0, 1.0)) @ nibabel.as_closest_canonical(nibabel.load(volume)).affine
-    known = json.loads(TRUTH.read_text())["places"][name]
     places = np.array([known.get(landmark, (np.nan,) * 3) for landmark in (*REGISTERED, *SEEN)])
     here = len(REGISTERED)
     pose = fitted(template_mm()[:here], places[:here], np.ones(here), SLACK_MM)
@@ -88,6 +101,7 @@ def load_subject(name: str, volume: Path, labels: Path | None) -> Subject:
         affine,
         np.concatenate([places, ends]),
         pose,
+        None if turn is None else np.array(turn),
     )
 
 

@@ -1,6 +1,5 @@
 """The mean head of the training subjects, in the reference frame: averaged, laid upon each of them, averaged again."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -31,10 +30,9 @@ Array = NDArray[np.float64]
 
 def reference_turn(subject: Subject) -> Array:
     """Rotation (3, 3) from the template to the file of a head: its reference pose in TRUTH; raises DataError."""
-    turns = json.loads(TRUTH.read_text()).get("turns", {})
-    if subject.name not in turns:
+    if subject.turn is None:
         raise DataError(f"{TRUTH.name}: no reference pose of {subject.name}; scanside-build landmarks finds it")
-    return np.array(turns[subject.name])
+    return subject.turn
 
 
 def mean_of(data: Path) -> tuple[MeanHead, Array]:

@@ -27,6 +27,7 @@ from trt_build.landmarks.drawn import CONTROL, Drawn, Grid, HeadPose, draw_head
 from trt_build.landmarks.heads import Subject, subjects
 from trt_build.landmarks.judge import Judged, judged, truth_of
 from trt_build.landmarks.scouts import BAD, Ranges, simulate, turned
+from trt_build.landmarks.strangers import FACELESS, STRANGERS, stranger
 from trt_build.training.step import one_thread
 
 __all__ = ["Options", "run"]
@@ -51,6 +52,7 @@ class Options:
     bad: int = 100  # of each kind
     workers: int = 2
     allow_unsigned: bool = field(default=False)
+    strangers: int = 48  # 3-D, of each head that is no subject of the folder
 
 
 def run(options: Options) -> None:
@@ -78,7 +80,8 @@ def run(options: Options) -> None:
 def _jobs(options: Options) -> Iterator[tuple[str, int, int]]:
     """Kind of case, and which of them: [first, end)."""
     counts = dict(zip(CASES, (options.scouts, options.solved, options.localizers, options.contrasts), strict=True))
-    for case, count in (counts | dict.fromkeys(BAD, options.bad)).items():
+    there = [name for name in STRANGERS if _stranger(name) is not None]
+    for case, count in (counts | dict.fromkeys(BAD, options.bad) | dict.fromkeys(there, options.strangers)).items():
         for first in range(0, count, CHUNK):
             yield case, first, min(first + CHUNK, count)
 
@@ -86,11 +89,12 @@ def _jobs(options: Options) -> Iterator[tuple[str, int, int]]:
 def _some(job: tuple[Options, str, int, int]) -> list[Judged]:
     options, case, first, end = job
     template, far_infer, near_infer = _finder(options.model, options.allow_unsigned)
-    heads = subjects(options.data, "test")
+    own = _stranger(case) if case in STRANGERS else None
+    heads = subjects(options.data, "test") if own is None else (own,)
     anatomy = find_anatomy(template.anatomy)
     rows = []
     for number in range(first, end):
-        chance = np.random.default_rng([SEED, [*CASES, *BAD].index(case), number])
+        chance = np.random.default_rng([SEED, [*CASES, *BAD, *STRANGERS].index(case), number])
         subject = heads[number % len(heads)]
         lies, scout, snr = _made(case, subject, chance)
         began = time.perf_counter()
@@ -118,8 +122,8 @@ def _made(case: str, subject: Subject, chance: np.random.Generator) -> tuple[Hea
         return None, simulate(subject, chance, ranges, case).scout, snr
     lies = rigid(subject, chance)
     grid: Grid = LOCALIZER if case == "three planes" else SLAB
-    drawn = draw_head(subject, grid, lies, chance, own_face=True, natural=case != "any contrast")
-    return lies, SCAN[case](drawn, snr, chance), snr
+    drawn = draw_head(subject, grid, lies, chance, own_face=case != FACELESS, natural=case != "any contrast")
+    return lies, SCAN.get(case, equivalent)(drawn, snr, chance), snr
 
 
 def rigid(subject: Subject, chance: np.random.Generator) -> HeadPose:
@@ -128,6 +132,11 @@ def rigid(subject: Subject, chance: np.random.Generator) -> HeadPose:
     shift_mm = chance.uniform(-SHIFT_MM, SHIFT_MM, 3)
     straight = np.zeros((3, CONTROL, CONTROL, CONTROL))
     return HeadPose(turned(angles), shift_mm, np.eye(3) / subject.pose.scale, straight)
+
+
+@lru_cache(maxsize=len(STRANGERS))
+def _stranger(name: str) -> Subject | None:
+    return stranger(name)
 
 
 @lru_cache(maxsize=1)

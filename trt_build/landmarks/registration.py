@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trt_build.data.errors import DataError
 
-__all__ = ["Volume", "carried", "template", "turned_by"]
+__all__ = ["Volume", "carried", "halved", "template", "turned_by"]
 
 Volume = tuple[NDArray[np.float32], NDArray[np.float64]]  # (i, j, k), voxel to RAS mm (4, 4)
 SMOOTH: Final = 1.6  # of the displacements, voxels
@@ -31,13 +31,17 @@ def template() -> Volume:
     if not path.exists():
         raise DataError(f"the MNI template {path.name} is not there: pip install 'scanside[sim]'")
     image = nibabel.as_closest_canonical(nibabel.load(path))
-    voxels = np.asarray(image.dataobj, np.float32)
+    return halved(np.asarray(image.dataobj, np.float32), np.array(image.affine, np.float64))
+
+
+def halved(voxels: NDArray[np.float32], affine: NDArray[np.float64]) -> Volume:
+    """A volume of half as many voxels each way, each the mean of eight; an odd one at the end is left."""
     even = [size - size % 2 for size in voxels.shape]
     halves = voxels[: even[0], : even[1], : even[2]].reshape(even[0] // 2, 2, even[1] // 2, 2, even[2] // 2, 2)
-    affine = np.array(image.affine, np.float64)
-    affine[:3, 3] += affine[:3, :3].sum(axis=1) / 2
-    affine[:3, :3] *= 2
-    return halves.mean((1, 3, 5)), affine
+    coarse = affine.copy()
+    coarse[:3, 3] += affine[:3, :3].sum(axis=1) / 2
+    coarse[:3, :3] *= 2
+    return halves.mean((1, 3, 5)), coarse
 
 
 def carried(places: NDArray[np.float64], fixed: Volume, moving: Volume) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from trt_build.landmarks.eyes import find_eye
 from trt_build.landmarks.heads import EXTENT, REGISTERED, SEEN, SLACK_MM, extents
 from trt_build.landmarks.registration import Volume, carried, template, turned_by
 
-__all__ = ["find_truth", "run"]
+__all__ = ["OneTruth", "find_truth", "run", "truth_in"]
 
 RAS: Final = np.array((-1.0, -1.0, 1.0))  # times LPS
 EYES_MM: Final = ((35.0, -59.0, -41.0), (-35.0, -59.0, -41.0))  # about where they are, LPS of the template
@@ -49,8 +50,6 @@ def find_truth(folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
     does not show is the mean of the training heads.
     """
     fixed = template()
-    marks = {name: np.array(place) for name, place in MNI_MM.items()}
-    start = np.array([marks[name] for name in REGISTERED])
     places: dict[str, dict[str, list[float]]] = {}
     turns: dict[str, list[list[float]]] = {}
     seen: list[Places] = []
@@ -59,23 +58,44 @@ def find_truth(folder: Path, tell: Callable[[str], None]) -> dict[str, Any]:
         for name, (volume, labels) in zip(source.subjects, source.files, strict=True):
             if labels is None:
                 raise DataError(f"{volume}: got no label map beside it, wanted one, as registration is of brains")
-            t1, regions, affine = _read(volume, labels)
-            brain = (np.where(regions > 0, t1, 0).astype(np.float32), affine)
-            found = carried(start, fixed, brain)
+            one = truth_in(fixed, volume, labels, twice=split == "test")
             if split == "test":
-                other = _mirrored(start, fixed, brain)
-                tell(f"{name}: mirrored {np.linalg.norm(found - other, axis=1).max():.2f} mm off at most")
-                found = (found + other) / 2
-            pose = fitted(start * RAS, found * RAS, np.ones(len(start)), SLACK_MM)
-            turns[name] = np.round(turned_by(fixed, brain), 6).tolist()
-            places[name] = _all_of(found * RAS, pose, t1, regions, affine)
+                tell(f"{name}: mirrored {one.apart_mm:.2f} mm off at most")
+            places[name], turns[name] = one.places, one.turn
             if split == "train":
                 own = [places[name].get(mark, (np.nan,) * 3) for mark in SEEN]
-                ends = extents(pose.to_template(_mm(np.argwhere(regions > 0), affine) * RAS))
-                seen.append(np.concatenate([pose.to_template(np.array(own)), ends]))
+                ends = extents(one.pose.to_template(one.brain_mm))
+                seen.append(np.concatenate([one.pose.to_template(np.array(own)), ends]))
     middles = dict(zip((*SEEN, *EXTENT), np.nanmean(seen, axis=0), strict=True))
-    known = {name: place * RAS for name, place in marks.items()} | middles
+    known = {name: np.array(place) * RAS for name, place in MNI_MM.items()} | middles
     return {"template": _symmetric(known), "places": places, "turns": turns}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OneTruth:
+    """What registration finds in one head, LPS mm of its file."""
+
+    places: dict[str, list[float]]
+    turn: list[list[float]]  # reference pose
+    pose: Pose  # of the template
+    brain_mm: Places  # (n, 3) its voxels
+    apart_mm: float  # by which the mirrored head differs at most, where it was asked
+
+
+def truth_in(fixed: Volume, volume: Path, labels: Path, *, twice: bool) -> OneTruth:
+    """Landmarks of one head whose label map is not 0 in the brain; `twice`: the mean with those of its mirror image."""
+    start = np.array([MNI_MM[name] for name in REGISTERED])
+    t1, regions, affine = _read(volume, labels)
+    brain = (np.where(regions > 0, t1, 0).astype(np.float32), affine)
+    found, apart_mm = carried(start, fixed, brain), 0.0
+    if twice:
+        other = _mirrored(start, fixed, brain)
+        apart_mm = float(np.linalg.norm(found - other, axis=1).max())
+        found = (found + other) / 2
+    pose = fitted(start * RAS, found * RAS, np.ones(len(start)), SLACK_MM)
+    turn = np.round(turned_by(fixed, brain), 6).tolist()
+    places = _all_of(found * RAS, pose, t1, regions, affine)
+    return OneTruth(places, turn, pose, _mm(np.argwhere(regions > 0), affine) * RAS, apart_mm)
 
 
 def _all_of(
