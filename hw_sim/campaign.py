@@ -53,6 +53,11 @@ class Outcome:
         return frozenset(flag.code for flag in self.flags) - {SLOW}
 
     @property
+    def clean(self) -> bool:
+        """Whether nothing goes wrong in it; the scout that begins an exam does not count."""
+        return self.truth is None and self.trial.kind != SCOUT
+
+    @property
     def should(self) -> bool:
         """Whether its fault is one that a check is there for, and large enough to matter."""
         return self.truth is not None and self.large and any(self.wanted(code) for code in FINDS[self.truth.fault])

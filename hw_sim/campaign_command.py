@@ -70,6 +70,6 @@ def campaign_command(wanted: CampaignWanted) -> int:
         SCREEN.print(f"{row.code:24} found {row.found}; in clean scans {row.false}", highlight=False)
     SCREEN.print(f"clean scans with any flag: {any_flag(outcomes)}", highlight=False)
     missing = sum(outcome.missing > 0 for outcome in played)
-    broken = sum(bool(outcome.errors) and outcome.truth is None for outcome in played)
+    broken = sum(bool(outcome.errors) and outcome.clean for outcome in played)
     SCREEN.print(f"{missing} scans without an image, {broken} clean scans with an error. See {wanted.out}/campaign.md")
     return int(bool(missing or broken))

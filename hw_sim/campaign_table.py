@@ -77,7 +77,7 @@ def _hunted(outcomes: Iterable[Outcome], code: str) -> list[Outcome]:
 
 def checks(outcomes: Sequence[Outcome]) -> list[Row]:
     """One row a check; faults that are too small to matter, and scans of kinds that it does not judge, do not count."""
-    clean = [outcome for outcome in outcomes if outcome.truth is None]
+    clean = [outcome for outcome in outcomes if outcome.clean]
     rows = []
     for code in CHECKS:
         hit = [o for o in _hunted(outcomes, code) if o.large]
@@ -119,7 +119,7 @@ def _sized(fault: str, outcome: Outcome, code: str) -> tuple[int, str]:
 
 def any_flag(outcomes: Iterable[Outcome]) -> Share:
     """Clean scans with any WARN or FAIL, over all checks together."""
-    clean = [outcome for outcome in outcomes if outcome.truth is None]
+    clean = [outcome for outcome in outcomes if outcome.clean]
     return Share(sum(bool(outcome.codes) for outcome in clean), len(clean))
 
 

@@ -92,6 +92,7 @@ def test_counts_are_those_of_the_outcomes_and_weak_spikes_count_for_nothing(tmp_
     assert (row.right.hits, row.right.of) == (1, 1)
     assert any_flag(outcomes) == Share(1, 2)
     assert any_flag([outcome("", flag("deadline_missed"))]) == Share(0, 1)
+    assert any_flag([outcome(), outcome("", flag("prescription"), kind=SCOUT)]) == Share(0, 1)
     assert crossed(outcomes)["spike"]["spikes"] == Share(1, 3)
     assert "| spikes | 1 of 2: 50.0 %" in markdown(outcomes, ["facts"])
     write(outcomes, tmp_path, ["facts"])
