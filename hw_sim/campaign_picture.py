@@ -22,7 +22,7 @@ def picture(crossed: Mapping[str, Mapping[str, Share]], title: str) -> bytes:
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     axes.set_xticks(range(len(codes)), codes, rotation=60, ha="right", rotation_mode="anchor", fontsize=8)
-    scans = [next(iter(crossed[fault].values())).of if codes else 0 for fault in faults]
+    scans = [max((share.of for share in crossed[fault].values()), default=0) for fault in faults]
     axes.set_yticks(range(len(faults)), [f"{fault} ({n})" for fault, n in zip(faults, scans, strict=True)], fontsize=8)
     for (row, column), share in np.ndenumerate(shares):
         if share:

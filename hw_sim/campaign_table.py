@@ -124,16 +124,18 @@ def any_flag(outcomes: Iterable[Outcome]) -> Share:
 
 
 def crossed(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Share]]:
-    """Fault (`none` first) -> code -> share of its scans with that flag; codes that never came are left out."""
+    """Fault (`none` first) -> code -> share of its scans with that flag, of those of kinds that its check judges.
+
+    Codes that never came are left out.
+    """
     codes = sorted({code for outcome in outcomes for code in outcome.codes})
     ordered = [*CHECKS, *(code for code in codes if code not in CHECKS)]
     names = sorted({outcome.trial.name for outcome in outcomes}, key=_place)
     table = {}
     for name in names:
         here = [outcome for outcome in outcomes if outcome.trial.name == name]
-        table[name] = {
-            code: Share(sum(code in outcome.codes for outcome in here), len(here)) for code in ordered if code in codes
-        }
+        judged = {code: [outcome for outcome in here if outcome.wanted(code)] for code in ordered if code in codes}
+        table[name] = {code: Share(sum(code in o.codes for o in some), len(some)) for code, some in judged.items()}
     return table
 
 
@@ -157,13 +159,14 @@ def markdown(outcomes: Sequence[Outcome], facts: Sequence[str]) -> str:
     lines += [f"| {p.code} | {p.fault} | {p.size} | {p.found} | {p.unknown or '-'} |" for p in by_size(outcomes)]
     lines += [
         "",
-        "| fault | scans | checks that are there for it | flags it raised, share of its scans |",
+        "| fault | scans | checks that are there for it | flags it raised, share of its scans that the check judges |",
         "|---|---|---|---|",
     ]
     for name, shares in crossed(outcomes).items():
         raised = ", ".join(f"{code} {share.value:.2f}" for code, share in shares.items() if share.hits) or "none"
         wanted = ", ".join(FINDS.get(name, ())) or ("-" if name == "none" else "none")
-        lines.append(f"| {name} | {next(iter(shares.values())).of if shares else 0} | {wanted} | {raised} |")
+        scans = sum(outcome.trial.name == name for outcome in outcomes)
+        lines.append(f"| {name} | {scans} | {wanted} | {raised} |")
     return "\n".join(lines) + "\n"
 
 

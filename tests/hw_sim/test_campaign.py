@@ -156,6 +156,8 @@ def test_a_check_counts_in_the_scans_that_it_judges_and_not_for_what_is_too_smal
     assert rows["frame_motion"].counts == (1, 1, 0, 1)
     assert rows["calibration_mismatch"].counts == (1, 0, 0, 1)
     assert [o.should for o in moved] == [True, True, False, True]
+    assert crossed(moved)["motion"] == {"calibration_mismatch": Share(1, 1), "frame_motion": Share(1, 3)}
+    assert "| motion | 4 | calibration_mismatch, frame_motion | calibration_mismatch 1.00," in markdown(moved, [])
     told = [(part.size, part.found, part.unknown) for part in by_size(moved) if part.code == "frame_motion"]
     assert told == [
         ("below 6 % of the signal of the lines hit", Share(0, 1), 0),
