@@ -29,6 +29,7 @@ NOT_IMAGING = flag_mask(
 CALIBRATES = flag_mask(*CALIBRATION)
 CALIBRATION_ONLY = flag_mask(AcqFlag.IS_PARALLEL_CALIBRATION)
 LAST_OF_ALL = flag_mask(AcqFlag.LAST_IN_MEASUREMENT)
+BY_FLAG = "last flag"  # why a frame left
 MOST_OPEN = 512  # frames under way at once; a stream with more has lost its counters
 
 
@@ -37,8 +38,9 @@ def accumulate(context: Context) -> Node:
 
     Segments of one frame come together, averages are averaged. A frame leaves with the line that carries a LAST flag;
     without flags when it is complete; failing that when the next frame of its slice begins, or the stream ends. A line
-    that never came stays zero, of a line that came twice the last one stays; both are flagged on the frame. Calibration
-    lines leave as a Reference as soon as a line after them has come, before the frame does.
+    that never came stays zero, of a line that came twice the last one stays; both are flagged on the frame. Lines that
+    come, by their scan_counter, when their frame has left are flagged and not used, so that they make no frame of their
+    own. Calibration lines leave as a Reference as soon as a line after them has come, before the frame does.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
@@ -60,8 +62,23 @@ class _Open:
     placed: Placement
     header: Record
     arrived_ns: int
+    began: int  # scan_counter of its first line
     offset: tuple[int, int] | None = None  # (e2, e1) row of the first line that is not for calibration only
     referenced: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Left:
+    """The frame of a slice that has left last."""
+
+    key: Key
+    began: int  # scan_counter of its first line, and of its last
+    ended: int
+    acquired: NDArray[np.bool_]  # (e2, e1)
+
+    def holds(self, key: Key, header: Record) -> bool:
+        """Whether a line was acquired in it; one with its first number begins another part of the scan."""
+        return key == self.key and self.began < int(header["scan_counter"]) <= self.ended
 
 
 class _Desk:
@@ -76,6 +93,7 @@ class _Desk:
         self._averages = 1 if average is None else average.maximum - average.minimum + 1
         self._frames: dict[Key, _Open] = {}
         self._references: dict[int, _Open] = {}
+        self._left: dict[int, _Left] = {}  # by slice
         self._grids: dict[tuple[int, int], NDArray[np.bool_]] = {}
         self._flagged_ends = False
         self._unused = 0
@@ -123,6 +141,10 @@ class _Desk:
             self._put(self._references[key[0]], lines)
             return
         if key not in self._frames:
+            left = self._left.get(key[0])
+            if left is not None and left.holds(key, lines.headers[0]):
+                yield from self._belated(left, lines.headers)
+                return
             yield from self._earlier(key)
             self._frames[key] = self._blank(lines)
         if key[0] in self._references:
@@ -160,7 +182,10 @@ class _Desk:
     def _blank(self, lines: Lines) -> _Open:
         coils, samples = lines.samples.shape[1:]
         shape = (self._lattice.partitions, self._lattice.lines)
-        return _Open(Placement(coils, shape, samples, self._averages), lines.headers[-1].copy(), lines.arrived_ns)
+        began = int(lines.headers[0]["scan_counter"])
+        return _Open(
+            Placement(coils, shape, samples, self._averages), lines.headers[-1].copy(), lines.arrived_ns, began
+        )
 
     def _where(self, header: Record) -> tuple[int, int]:
         idx = header["idx"]
@@ -199,10 +224,10 @@ class _Desk:
             self._flagged_ends = True
             if key in self._frames:
                 self._frames[key].arrived_ns = arrived_ns
-                yield from self._leave(key, "last flag")
+                yield from self._leave(key, BY_FLAG)
         if header["flags"] & LAST_OF_ALL:
             for open_key in list(self._frames):
-                yield from self._leave(open_key, "last flag")
+                yield from self._leave(open_key, BY_FLAG)
 
     def _earlier(self, key: Key) -> Iterator[Message]:
         """Let frames of the same slice and contrast go that the scanner has left behind."""
@@ -226,15 +251,32 @@ class _Desk:
             yield from self._embedded(frame)
         flags = tuple(self._judge(frame, reason))
         acquired = frame.placed.seen > 0
+        if reason == BY_FLAG:
+            self._left[key[0]] = _Left(key, frame.began, int(frame.header["scan_counter"]), acquired)
         hybrid = frame.placed.finish()
         yield Frame(hybrid, acquired, frame.header, frame.arrived_ns, self._averages, reason, flags)
+
+    def _belated(self, left: _Left, headers: NDArray[np.void]) -> Iterator[Flag]:
+        """Say which lines came when their frame had left: again, or for the first time."""
+        idx = headers["idx"]
+        steps = idx["kspace_encode_step_1"]
+        again = left.acquired[self._lattice.slabs(idx["kspace_encode_step_2"]), self._lattice.rows(steps)]
+        where = _place_of(headers[-1])
+        for code, which, how in (("repeated_lines", again, "again "), ("unused_readouts", ~again, "")):
+            if which.any():
+                text = f"lines of slice {where['slice']} came {how}when their frame had left, and are not used"
+                evidence = {**where, "lines": steps[which].tolist()}
+                count = int(which.sum())
+                yield self._context.flag(
+                    code, Severity.WARN, f"{count} {text}", score=count, unit="lines", evidence=evidence
+                )
 
     def _judge(self, frame: _Open, reason: str) -> Iterator[Flag]:
         absent = self._expected(frame) & (frame.placed.seen == 0)
         if absent.any():
             yield from self._missing(frame, np.argwhere(absent), reason)
         if frame.placed.repeated:
-            where = _place_of(frame)
+            where = _place_of(frame.header)
             yield self._context.flag(
                 "repeated_lines",
                 Severity.WARN,
@@ -246,7 +288,7 @@ class _Desk:
 
     def _missing(self, frame: _Open, missing: NDArray[np.intp], reason: str) -> Iterator[Flag]:
         """Say which lines (e2, e1) never came, where that is more than the protocol lets pass."""
-        where = _place_of(frame)
+        where = _place_of(frame.header)
         limit = self._context.protocol.limits.get("missing_lines")
         severity = Severity.FAIL if limit is None else limit.judge(len(missing))
         if severity is not Severity.PASS:
@@ -289,8 +331,8 @@ class _Desk:
         self._strays += len(headers)
 
 
-def _place_of(frame: _Open) -> dict[str, int]:
-    return {name: int(frame.header["idx"][name]) for name in ("slice", "contrast", "repetition")}
+def _place_of(header: Record) -> dict[str, int]:
+    return {name: int(header["idx"][name]) for name in ("slice", "contrast", "repetition")}
 
 
 def _key(header: Record) -> Key:

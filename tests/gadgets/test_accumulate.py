@@ -1,5 +1,6 @@
 """Laws of accumulate: everything that came is in a frame, and a frame leaves with its own last line."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -112,6 +113,24 @@ def test_of_a_repeated_line_the_last_one_stays_and_it_is_flagged(together):
     (frame,) = frames(run([whole] if together else split))
     assert frame.hybrid[0, 0, 2, 0] == 9
     assert [(f.code, f.severity, f.evidence["lines"]) for f in frame.flags] == [("repeated_lines", Severity.WARN, [2])]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_lines_that_come_when_their_frame_has_left_make_no_frame_and_are_told_by_whether_they_had_come(together):
+    first = lines([0, 1, 2, 3, 4, 6, 7], [(6, LAST)])
+    back = lines([6, 7, 5], [(1, LAST)])
+    back.headers["scan_counter"] = [6, 7, 5]
+    parts = [back] if together else [replace(back, headers=back.headers[n : n + 1]) for n in range(3)]
+    parts = [replace(part, samples=part.samples[: len(part.headers)]) for part in parts]
+    got = run([first, *parts])
+    assert [frame.reason for frame in frames(got)] == ["last flag"]
+    told = [(flag.code, flag.severity, flag.evidence["lines"]) for flag in got if isinstance(flag, Flag)]
+    assert ("unused_readouts", Severity.WARN, [5]) in told
+    assert [line for code, _, which in told for line in which if code == "repeated_lines"] == [6, 7]
+
+
+def test_a_frame_that_is_acquired_again_from_its_first_line_is_another_frame():
+    assert len(frames(run([lines(range(8), [(7, LAST)]) for _ in range(3)]))) == 3
 
 
 def test_a_line_outside_the_limits_is_not_used_and_said_once():
