@@ -13,6 +13,7 @@ from hw_sim.campaign_size import SCALES, scale_of
 __all__ = ["Part", "Row", "Share", "any_flag", "by_size", "checks", "crossed", "markdown", "write"]
 
 Z95 = 1.959964
+NORMAL = "z"  # axis across the slices of single frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def checks(outcomes: Sequence[Outcome]) -> list[Row]:
 
 
 def by_size(outcomes: Sequence[Outcome]) -> list[Part]:
-    """What each check found, the faults that have a size split by it; motion amid calibration lines is apart."""
+    """What each check found, the faults that have a size split by it; what no halves of a frame can tell is apart."""
     parts = []
     for code, faults in CHECKS.items():
         for fault in (name for name in faults if name in SCALES):
@@ -113,6 +114,8 @@ def _sized(fault: str, outcome: Outcome, code: str) -> tuple[int, str]:
     assert outcome.size is not None  # noqa: S101
     if code == "frame_motion" and outcome.torn:
         return len(scale.cuts) + 1, "amid the calibration lines"
+    if code == "frame_motion" and outcome.truth is not None and outcome.truth.keys.get("along") == NORMAL:
+        return len(scale.cuts) + 2, "across the slices"
     part = scale.bin_of(outcome.size)
     return part, scale.named(part)
 

@@ -150,19 +150,21 @@ def test_a_check_counts_in_the_scans_that_it_judges_and_not_for_what_is_too_smal
         outcome("motion", flag("frame_motion", slice=2), kind="stack", size=40.0),
         outcome("motion", kind="stack", size=40.0, torn=True, unknown=["frame_motion"]),
         outcome("motion", kind="stack", size=1.0),
+        outcome("motion", kind="stack", size=9.0, along="z"),
         outcome("motion", flag("calibration_mismatch"), size=40.0),
     ]
     rows = {row.code: row for row in checks([*moved, outcome(), outcome(kind="stack"), outcome(kind="scout")])}
-    assert rows["frame_motion"].counts == (1, 1, 0, 1)
+    assert rows["frame_motion"].counts == (1, 2, 0, 1)
     assert rows["calibration_mismatch"].counts == (1, 0, 0, 1)
-    assert [o.should for o in moved] == [True, True, False, True]
-    assert crossed(moved)["motion"] == {"calibration_mismatch": Share(1, 1), "frame_motion": Share(1, 3)}
-    assert "| motion | 4 | calibration_mismatch, frame_motion | calibration_mismatch 1.00," in markdown(moved, [])
+    assert [o.should for o in moved] == [True, True, False, True, True]
+    assert crossed(moved)["motion"] == {"calibration_mismatch": Share(1, 1), "frame_motion": Share(1, 4)}
+    assert "| motion | 5 | calibration_mismatch, frame_motion | calibration_mismatch 1.00," in markdown(moved, [])
     told = [(part.size, part.found, part.unknown) for part in by_size(moved) if part.code == "frame_motion"]
     assert told == [
         ("below 6 % of the signal of the lines hit", Share(0, 1), 0),
         ("from 15 % of the signal of the lines hit", Share(1, 1), 0),
         ("amid the calibration lines", Share(0, 1), 1),
+        ("across the slices", Share(0, 1), 0),
     ]
 
 
