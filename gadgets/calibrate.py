@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from engines.linear.calibration import Calibration, MapMethod, grappa_for, learn
-from engines.linear.columns import ColumnInverse, Columns, invert_columns
+from engines.linear.calibration import Calibration, MapMethod, Solver, grappa_for, learn, solver_of
+from engines.linear.columns import Columns, invert_columns
 from engines.linear.errors import LinearError
 from engines.linear.slab import learn_slab
 from gadgets.context import Context
@@ -74,13 +74,13 @@ class _Desk:
         self._grappa = grappa
         self._inverse_bytes = 0
         self._at_once = "network" not in dict(context.protocol.chain.nodes)  # a network's own inverse goes first
-        self._begun: dict[int, tuple[Columns, Future[ColumnInverse | None]]] = {}
+        self._begun: dict[int, tuple[Columns, Future[Solver | None]]] = {}
         self._series = context.scan.encodings[0].repeats
 
     def begin(self, slice_: int, reference: Reference) -> Calibrated:
         """Start to learn; what is learned is kept for scans that depend on this one."""
         result: Future[object] = self._context.workers.submit(self._learn, slice_, reference)
-        return Calibrated(slice_, result, partial(self._invert, slice_))
+        return Calibrated(slice_, result, partial(self._invert, slice_), partial(self._lent, slice_))
 
     def kept(self, slice_: int, frame: Frame) -> Calibrated | None:
         """What the scan that this one depends on has left for a slice of the same size and coils."""
@@ -104,7 +104,7 @@ class _Desk:
             self._context.memory.calibrations.put((self._context.scan.measurement_id, slice_), made)
         if made.problem is not None and (self._series or slab) and self._has_room(made.problem):
             self._begun[slice_] = made.problem, Future()
-            made = replace(made, inverse=self._begun[slice_][1])
+            made = replace(made, solver=self._begun[slice_][1])
             if self._at_once:
                 self._invert(slice_)
         return made
@@ -129,12 +129,19 @@ class _Desk:
         if begun is not None:
             self._context.workers.submit(self._inverted, *begun)
 
-    def _inverted(self, problem: Columns, inverse: "Future[ColumnInverse | None]") -> None:
+    def _lent(self, slice_: int, solver: Solver) -> None:
+        """Let a slice be solved by what somebody else has made, unless its inverse has begun."""
+        begun = self._begun.pop(slice_, None)
+        if begun is not None:
+            begun[1].set_result(solver)
+
+    def _inverted(self, problem: Columns, solver: "Future[Solver | None]") -> None:
         began = time.perf_counter()
         try:
-            inverse.set_result(invert_columns(problem, self._context.cancelled, workers=self._context.workers))
+            inverse = invert_columns(problem, self._context.cancelled, workers=self._context.workers)
+            solver.set_result(None if inverse is None else solver_of(inverse))
         except (LinearError, np.linalg.LinAlgError) as error:
-            inverse.set_exception(error)
+            solver.set_exception(error)
         self._context.took("invert columns", (time.perf_counter() - began) * 1e3)
 
 

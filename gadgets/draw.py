@@ -11,6 +11,7 @@ from engines.errors import EngineError
 from engines.linear.calibration import Calibration
 from engines.linear.errors import LinearError
 from engines.unrolled import run
+from engines.unrolled.begun import Begun
 from gadgets.context import Context
 from gadgets.lend import Loan, Opened
 from gadgets.preparation import Preparations
@@ -66,6 +67,7 @@ def _image(context: Context, loan: Loan, job: Job, frame: Frame, learned: Calibr
     job.preparations.wait(slice_, ready)
     whole, *parts = (partial(loan.run, engine) for engine in (opened.whole, *opened.cascades))
     cascades = run.Cascades(parts, opened.hidden) if parts else None
-    image = run.draw(whole, cascades, ready, frame.hybrid[:, 0], context.helpers)
+    begun = job.linear.begun if isinstance(job.linear.begun, Begun) else None
+    image = run.draw(whole, cascades, ready, frame.hybrid[:, 0], context.helpers, begun)
     job.preparations.used(slice_)
     return image

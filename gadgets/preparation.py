@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from engines.linear.calibration import Calibration
 from engines.linear.errors import LinearError
 from engines.unrolled.balance import KEPT
-from engines.unrolled.run import Prepared, expected_lines, inverse_bytes, make_inverse, make_predictor, prepare
+from engines.unrolled.begun import linear_solver, serves_linear
+from engines.unrolled.prepared import Prepared, expected_lines, inverse_bytes, make_inverse, make_predictor, prepare
 from gadgets.context import Context
 from protocols.messages import Calibrated
 
@@ -43,7 +44,7 @@ class Preparations:
     def foresee(self, calibrated: Calibrated, strength: float) -> None:
         """Begin as soon as the calibration is there, for the lines that the frames should hold; does not wait.
 
-        The linear image's inverse comes after the network's: until then the linear image takes 50 ms more.
+        The linear image has the network's inverse, or its own after that: until then it takes 50 ms more.
         """
         calibrated.result.add_done_callback(partial(self._calibrated, calibrated, strength))
 
@@ -101,7 +102,7 @@ class Preparations:
             return
         try:
             prepared = self._prepared(calibration, expected, strength)
-            if not self._keep(calibrated.slice, prepared, calibrated.invert):
+            if not self._keep(calibrated.slice, prepared, partial(_serve_linear, calibrated, prepared)):
                 calibrated.invert()
         except (LinearError, RuntimeError) as error:
             log.warning(
@@ -149,3 +150,11 @@ class Preparations:
             log.warning("no predictor for the network", session=self._context.session, error=str(error))
         finally:
             then()
+
+
+def _serve_linear(calibrated: Calibrated, prepared: Prepared) -> None:
+    """Let the linear image of a slice come from the network's inverse where that is as good."""
+    if serves_linear(prepared):
+        calibrated.lend(linear_solver(prepared))
+    else:
+        calibrated.invert()

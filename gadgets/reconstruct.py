@@ -73,6 +73,7 @@ def _reconstruction(
         flags,
         source=frame,
         learned=calibration,
+        begun=made.begun,
     )
 
 

@@ -7,7 +7,7 @@ image space; both centred (index n // 2 is k = 0 or x = 0), FFTs orthonormal.
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,7 @@ class Calibrated:
     slice: int
     result: Future[object]  # an engines.linear calibration
     invert: Callable[[], None] = lambda: None  # let the linear inverse be made, once `result` is there
+    lend: Callable[[Any], None] = lambda _: None  # or hand in an engines.linear solver in its place
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,6 +133,7 @@ class Reconstruction:
     series: str = ""  # "" for the image of the scan, else what accompanies it: network | linear | error map
     source: Frame | None = None  # the lines it was made from, for whoever can make more of them
     learned: object = None  # the engines.linear calibration that it was made with
+    begun: object = None  # what a network can go on from, where its inverse made the image
     companion: NDArray[np.complex64] | None = None  # (z, y, x) the linear image that a network's was drawn from
 
 

@@ -18,7 +18,7 @@ SMALL = 1.5  # test vectors are smaller
 NORMAL, INVERSE = ["frame", 2, "y", "x"], ["group", "2*alias", "alias"]
 STATE, ERROR = ["frame", HIDDEN, "y/2", "x/2"], ["frame", 1, "y", "x"]
 SCAN, NOISE = [2], ["y", "x"]
-WHOLE = {"normal": NORMAL, "inverse": INVERSE, "scan": SCAN, "noise": NOISE}
+WHOLE = {"start": NORMAL, "normal": NORMAL, "inverse": INVERSE, "scan": SCAN, "noise": NOISE}
 CASCADE = {"rho": NORMAL, "normal": NORMAL, "scan": SCAN, "hidden": STATE}
 
 
@@ -98,9 +98,10 @@ def info(name, shape):
 
 def whole_graph(flaw):
     graph = Graph()
-    proposed = graph.scaled(graph.consistent("normal"), FACTOR)
-    image = graph.consistent(graph.add("Add", "normal", graph.add("Mul", graph.regularisation(), proposed)))
-    image = graph.add("Add", image, graph.scaled("noise", 0.0))
+    proposed = graph.add("Mul", graph.regularisation(), graph.scaled("start", FACTOR))
+    image = graph.add("Add", "start", graph.consistent(proposed))
+    for unused in ("normal", "noise"):
+        image = graph.add("Add", image, graph.scaled(unused, 0.0))
     image = graph.spoilt(image, flaw) if flaw in ("nan", "error") else image
     error, _ = graph.add("Split", graph.add("Abs", image), outputs=2, axis=1, num_outputs=2)
     return graph.file(WHOLE, {"image": (image, NORMAL), "error": (error, ERROR)})
@@ -116,10 +117,9 @@ def cascade_graph(flaw):
     return graph.file(CASCADE, outputs)
 
 
-def network(normal, inverse, scan, noise=None):
+def network(start, inverse, scan, normal=None, noise=None):
     """What the graph computes, in NumPy."""
-    planes = apply_inverse(inverse, normal[0])
-    image = apply_inverse(inverse, normal[0] + scan[0] ** 2 * np.float32(FACTOR) * planes)[None]
+    image = start + apply_inverse(inverse, scan[0] ** 2 * np.float32(FACTOR) * start[0])
     return {"image": image, "error": np.abs(image[:, :1])}
 
 
@@ -128,11 +128,12 @@ def vectors(flaw):
     scan = np.array([0.6, 0.3], np.float32)
     stored = {}
     for name, (alias, y, x) in {"dense": (16, 16, 8), "blocks": (4, 16, 8)}.items():
-        normal = random.uniform(-1, 1, (1, 2, y, x)).astype(np.float32)
+        start, normal = random.uniform(-1, 1, (2, 1, 2, y, x)).astype(np.float32)
         inverse = random.uniform(-1, 1, (y * x // alias, 2 * alias, alias)).astype(np.float32) / (4 * alias)
-        wanted = network(normal, inverse, scan)
+        wanted = network(start, inverse, scan)
         wanted["image"] = wanted["image"] * (2 if flaw == "self-test" else 1)
-        given = {"normal": normal, "inverse": inverse, "scan": scan, "noise": np.ones((y, x), np.float32)}
+        given = {"start": start, "normal": normal, "inverse": inverse, "scan": scan}
+        given["noise"] = np.ones((y, x), np.float32)
         for port, value in {**given, **wanted}.items():
             stored[f"model/{name}/{port}"] = value
     rho, normal = random.uniform(-1, 1, (2, 1, 2, 16, 8)).astype(np.float32)

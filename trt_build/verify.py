@@ -24,6 +24,7 @@ from engines.model import CARD, Model, load_model
 from engines.plans import Plans
 from engines.selftest import relative_error, self_test
 from engines.signing import SIGNATURE
+from engines.unrolled.problem import apply_inverse
 from trt_build.artefacts.verify import LARGEST, known_images
 from trt_build.data.recipe import Recipe
 from trt_build.data.setup import Setup
@@ -143,7 +144,9 @@ def _scans(infer: Infer, setup: Known) -> Iterator[_Scan | _Shown]:
         return
     inside = setup.inside > 0
     for normal, target in zip(setup.normal, setup.target, strict=True):
-        tensors = {"normal": normal[None], "inverse": setup.inverse, "scan": setup.scan, "noise": setup.noise}
+        start = apply_inverse(setup.inverse, normal)[None]
+        tensors = {"start": start, "normal": normal[None], "inverse": setup.inverse}
+        tensors |= {"scan": setup.scan, "noise": setup.noise}
         image, truth = infer(tensors)["image"], np.hypot(target[0], target[1])
         yield _Scan(tensors, truth, inside, quality(np.hypot(*image[0]), truth, inside), image)
 

@@ -1,7 +1,7 @@
-"""Convolutions and all products with an inverse but the first in bfloat16, everything else single, by OpenVINO.
+"""Convolutions and products with an inverse in bfloat16, everything else single, by OpenVINO.
 
-Its own hint for bfloat16 takes the first product along, P b, in which large terms cancel: that costs 0.1 to 9 dB. The
-later ones, P (lambda z), are no larger than z; what takes their time is reading P, which is half as long in bfloat16.
+Its own hint for bfloat16 takes sums along that want more. Products are of P with lambda z, no larger than z (P b, in
+which large terms cancel, is made outside); what takes their time is reading P, which is half as long in bfloat16.
 Networks are trained with convolutions in bfloat16 as it is.
 """
 
@@ -14,16 +14,13 @@ TWIN: Final = "{}, bfloat16"  # name of the input that holds the same as another
 
 
 def lower_products(model: Any, name: str) -> bool:
-    """Let all products with the input `name` but the first take its twin; False where there are none.
-
-    The order is that of the graph: the first product is the one that no other one feeds.
-    """
+    """Let all products with the input `name` take its twin; False where there are none."""
     from openvino import Type
     from openvino import opset13 as operations
 
     given = next((node for node in model.get_parameters() if name in node.output(0).get_names()), None)
     turned = [] if given is None else [port.get_node() for port in given.output(0).get_target_inputs()]
-    products = [node for node in model.get_ordered_ops() if _multiplies(node, turned)][1:]
+    products = [node for node in model.get_ordered_ops() if _multiplies(node, turned)]
     if given is None or not products:
         return False
     twin = operations.parameter(given.get_partial_shape(), Type.bf16, name=TWIN.format(name))

@@ -1,6 +1,6 @@
 """The linear reconstruction in NumPy behind the interface of a network: what every backend falls back to in spirit.
 
-image = P b with the inverse P that the graph `model` takes. error = the bound under which 90 % of the noise of a pixel
+image = P b, the `start` that the graph `model` takes. error = the bound under which 90 % of the noise of a pixel
 lies, 1.517 sqrt(P_ii): (P N P)_ii <= P_ii, and the size of complex noise is Rayleigh distributed. It says nothing of
 what regularisation takes from the image.
 """
@@ -28,26 +28,17 @@ def missing() -> None:
 @contextmanager
 def open_graph(job: Job) -> Iterator[Opened]:
     """Lend P b; the weights are not looked at."""
-    if set(job.graph.inputs) != {"normal", "inverse", "scan", "noise"}:
+    if set(job.graph.inputs) != {"start", "normal", "inverse", "scan", "noise"}:
         taken = ", ".join(job.graph.inputs)
-        raise EngineError(f"reference, {job.name}: got inputs {taken}, wanted normal, inverse, scan and noise")
+        raise EngineError(f"reference, {job.name}: got inputs {taken}, wanted start, normal, inverse, scan and noise")
     yield Opened(infer, np.__version__, "single", key_of(job, "reference", np.__version__, "single"))
 
 
 def infer(tensors: Tensors) -> dict[str, NDArray[Any]]:
-    """Image (frame, 2, y, x), error (frame, 1, y, x) of normal (frame, 2, y, x), inverse (group, 2 alias, alias)."""
-    normal, inverse = tensors["normal"], tensors["inverse"]
-    frames, _, y, x = normal.shape
+    """Image (frame, 2, y, x), error (frame, 1, y, x) of start (frame, 2, y, x), inverse (group, 2 alias, alias)."""
+    start, inverse = tensors["start"], tensors["inverse"]
+    frames, _, y, x = start.shape
     groups, _, alias = inverse.shape
-    folded = groups // x
-    given = normal.reshape(frames, 2, alias, folded, x).transpose(3, 4, 2, 0, 1).reshape(groups, alias, frames * 2)
-    both = (inverse @ given).reshape(groups, 2, alias, frames, 2)
-    image = np.stack([both[:, 0, ..., 0] - both[:, 1, ..., 1], both[:, 0, ..., 1] + both[:, 1, ..., 0]], -1)
     bound = NINETY * np.sqrt(np.diagonal(inverse[:, :alias], axis1=1, axis2=2).clip(min=0))
-    error = bound.reshape(folded, x, alias).transpose(2, 0, 1).reshape(1, 1, y, x)
-    return {
-        "image": np.ascontiguousarray(
-            image.reshape(folded, x, alias, frames, 2).transpose(3, 4, 2, 0, 1).reshape(frames, 2, y, x)
-        ),
-        "error": np.broadcast_to(error, (frames, 1, y, x)).astype(np.float32),
-    }
+    error = bound.reshape(groups // x, x, alias).transpose(2, 0, 1).reshape(1, 1, y, x)
+    return {"image": start.copy(), "error": np.broadcast_to(error, (frames, 1, y, x)).astype(np.float32)}

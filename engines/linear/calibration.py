@@ -1,13 +1,14 @@
 """What is learned from the calibration lines of one slice, ready for its frames."""
 
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.linear.columns import ColumnInverse, Columns, prepare_columns
+from engines.linear.columns import ColumnInverse, Columns, prepare_columns, solve_columns
 from engines.linear.espirit import espirit_maps
 from engines.linear.grappa import GrappaWeights, fit_grappa
 from engines.linear.maps import bounding_box, support, walsh_maps
@@ -18,16 +19,31 @@ from engines.linear.unfold import Unfolding, equispaced, prepare_unfolding
 __all__ = [
     "Calibration",
     "MapMethod",
+    "Solved",
+    "Solver",
     "grappa_for",
     "iteration_for",
     "learn",
     "problem_for",
     "ready_for",
+    "solver_of",
     "unfolding_for",
 ]
 
 Mask: TypeAlias = NDArray[np.bool_]
 MapMethod: TypeAlias = Literal["walsh", "espirit"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solved:
+    """The image of a frame, made at once."""
+
+    pixels: NDArray[np.complex64]  # (y, x)
+    begun: object = None  # what a network that follows can go on from
+
+
+Solver: TypeAlias = Callable[[NDArray[np.complex64], Executor | None], Solved | None]
+"""Solves a frame (coil, line, x) of exactly the expected lines; a free worker helps. None where it is not for it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,7 +59,7 @@ class Calibration:
     problem: Columns | None = None  # for frames of exactly the expected lines
     iteration: ColumnIteration | None = None  # to solve the problem while its inverse is not there
     grappa: GrappaWeights | None = None
-    inverse: "Future[ColumnInverse | None] | None" = None  # of the problem, perhaps still in a worker
+    solver: "Future[Solver | None] | None" = None  # of the problem, perhaps still in a worker
 
 
 def learn(
@@ -91,6 +107,11 @@ def problem_for(calibration: Calibration, acquired: Mask) -> Columns:
         return ready
     box = bounding_box(calibration.inside)
     return prepare_columns(calibration.maps * calibration.inside, acquired, calibration.regularisation, box)
+
+
+def solver_of(inverse: ColumnInverse) -> Solver:
+    """Solve by one product with the dense inverse of the problem."""
+    return lambda hybrid, workers: Solved(solve_columns(inverse, hybrid, workers))
 
 
 def iteration_for(calibration: Calibration, problem: Columns) -> ColumnIteration:

@@ -19,6 +19,7 @@ from engines.linear.halves import both
 from engines.linear.hermitian import hermitian_inverse
 
 __all__ = [
+    "Block",
     "ColumnInverse",
     "Columns",
     "invert_columns",
@@ -30,6 +31,7 @@ __all__ = [
     "prepare_columns",
     "right_hand_side",
     "solve_columns",
+    "solved_box",
 ]
 
 Block: TypeAlias = tuple[slice, slice, NDArray[np.complex64]]  # columns, rows of the box, (column, row, row)
@@ -189,25 +191,31 @@ def _inverted(problem: Columns, part: slice, spread: NDArray[np.complex64], seen
 def solve_columns(
     inverse: ColumnInverse, hybrid: NDArray[np.complex64], workers: Executor | None = None
 ) -> NDArray[np.complex64]:
-    """Image (y, x) of a frame (coil, line, x) in hybrid space; lines that are not the problem's are left out.
+    """Image (y, x) of a frame (coil, line, x) in hybrid space; lines that are not the problem's are left out."""
+    return place(inverse.problem, solved_box(inverse, hybrid, workers)[1])
+
+
+def solved_box(
+    inverse: ColumnInverse, hybrid: NDArray[np.complex64], workers: Executor | None = None
+) -> tuple[NDArray[np.complex64], NDArray[np.complex64]]:
+    """Right-hand side and image, both (row, column) of the box, of a frame (coil, line, x) in hybrid space.
 
     Half of the columns are solved by one of `workers`, if one is free: reading the inverses is what takes the time.
     """
     problem, blocks = inverse.problem, inverse.blocks
-    solved = np.zeros(problem.maps.shape[:0:-1], np.complex64)
+    b, solved = (np.zeros(problem.maps.shape[:0:-1], np.complex64) for _ in range(2))
 
     def solve(some: Sequence[Block]) -> None:
         if not some:
             return
         part = slice(some[0][0].start, some[-1][0].stop)
-        b = np.zeros(solved.shape, np.complex64)
         b[part] = right_hand_side(problem, hybrid, part).T
         for columns, rows, matrices in some:
             solved[columns, rows] = (matrices @ b[columns, rows, None])[..., 0]
 
     half = len(blocks) // 2
     both(lambda: solve(blocks[:half]), lambda: solve(blocks[half:]), workers)
-    return place(problem, solved.T)
+    return b.T, solved.T
 
 
 def noise_of(inverse: ColumnInverse) -> NDArray[np.float32]:

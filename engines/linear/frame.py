@@ -7,9 +7,16 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.linear.calibration import Calibration, grappa_for, iteration_for, learn, problem_for, unfolding_for
+from engines.linear.calibration import (
+    Calibration,
+    Solver,
+    grappa_for,
+    iteration_for,
+    learn,
+    problem_for,
+    unfolding_for,
+)
 from engines.linear.cgsense import Sense, cg_sense
-from engines.linear.columns import ColumnInverse, solve_columns
 from engines.linear.combine import adaptive, rss
 from engines.linear.fourier import to_image
 from engines.linear.grappa import fill_lines, sampling_grid
@@ -35,6 +42,7 @@ class Made:
     engine: str  # fft | unfolding | columns | columns by iteration | grappa | cg-sense | zero filled
     noise_std: NDArray[np.float32] | None = None  # (y, x) where acquired noise has sigma 1 a complex sample
     fallback: str = ""  # why it is not what was asked for; empty where it is
+    begun: object = None  # what a network that follows can go on from, where its inverse made the image
 
 
 def make_image(
@@ -98,9 +106,10 @@ def _accelerated(
         return Made(unfold(unfolding, lines), "unfolding", unfolding.noise_std)
     problem = problem_for(calibration, acquired)
     why = "these lines are no grid that unfolding can use" if method == "live" else ""
-    inverse = _ready(calibration) if problem is calibration.problem else None
-    if inverse is not None:
-        return Made(solve_columns(inverse, hybrid, workers), "columns", fallback=why)
+    solver = _ready(calibration) if problem is calibration.problem else None
+    solved = None if solver is None else solver(hybrid, workers)
+    if solved is not None:
+        return Made(solved.pixels, "columns", fallback=why, begun=solved.begun)
     iteration = iteration_for(calibration, problem)
     return Made(solve_iteratively(iteration, hybrid), "columns by iteration", fallback=why)
 
@@ -116,8 +125,8 @@ def _grappa(hybrid: Complex, acquired: Mask, calibration: Calibration) -> Made:
     return replace(_combined(filled, known, "grappa"), noise_std=None)
 
 
-def _ready(calibration: Calibration) -> ColumnInverse | None:
-    """The dense inverse, if a worker has finished it; an error in the worker is raised here."""
-    if calibration.inverse is None or not calibration.inverse.done():
+def _ready(calibration: Calibration) -> Solver | None:
+    """What solves the columns at once, if a worker has finished it; an error in the worker is raised here."""
+    if calibration.solver is None or not calibration.solver.done():
         return None
-    return calibration.inverse.result()
+    return calibration.solver.result()

@@ -5,7 +5,7 @@ of small inverses: one for each column (any mask), or one for each set of R alia
 product takes both: rows of the plane are read as (alias, folded), pixels that share (folded, column) form a group.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 from typing import Final, Literal, TypeAlias
@@ -13,11 +13,19 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.linear.columns import Columns, never, normal_matrices, place, point_spread, prepare_columns
+from engines.linear.columns import (
+    Block,
+    ColumnInverse,
+    Columns,
+    invert_columns,
+    never,
+    place,
+    prepare_columns,
+    solved_box,
+)
 from engines.linear.columns import right_hand_side as right_hand_side_of
 from engines.linear.errors import LinearError, wanted_shape
 from engines.linear.halves import both
-from engines.linear.hermitian import hermitian_inverse
 from engines.linear.maps import bounding_box
 from engines.linear.unfold import aliased_inverse, equispaced
 from engines.unrolled.balance import windowed
@@ -30,6 +38,7 @@ __all__ = [
     "apply_inverse",
     "as_box",
     "as_planes",
+    "begin",
     "invert_box",
     "network_box",
     "network_problem",
@@ -62,6 +71,7 @@ class NetworkProblem(NetworkBox):
 
     inverse: NDArray[np.float32]  # (group, 2 * alias, alias): real over imaginary part; zero for unseen pixels
     noise: NDArray[np.float32]  # (row, column) variance of P b, whose lines have sigma 1, as balance.py wants it
+    dense: ColumnInverse | None  # the same inverse without the rows that a column does not see; None for blocks
 
 
 def network_box(
@@ -108,11 +118,16 @@ def invert_box(
     Dense inverses take rows^2 * 8 bytes a column and are made in place, by the caller and one of `workers`, if free.
     """
     noise = np.zeros(box.padded, np.float32)
-    inverse = _blocks(box, noise) if box.alias < box.padded[0] else _dense(box, noise, cancelled, workers)
-    if inverse is None:
-        return None
+    dense = None
+    if box.alias < box.padded[0]:
+        inverse = _blocks(box, noise)
+    else:
+        dense = invert_columns(box.columns_problem, cancelled, workers=workers)
+        if dense is None:
+            return None
+        inverse = _packed(box, dense, noise, workers)
     known = {field.name: getattr(box, field.name) for field in fields(NetworkBox)}
-    return NetworkProblem(**known, inverse=inverse, noise=windowed(noise))
+    return NetworkProblem(**known, inverse=inverse, noise=windowed(noise), dense=dense)
 
 
 def network_problem(
@@ -128,43 +143,26 @@ def network_problem(
     return made
 
 
-def _dense(
-    box: NetworkBox, noise: Power, cancelled: Callable[[], bool], workers: Executor | None, at_once: int = 8
-) -> Planes | None:
-    """(column, 2 * row, row) of (N + lambda)^-1; fills in `noise`."""
-    problem = box.columns_problem
+def _packed(box: NetworkBox, dense: ColumnInverse, noise: Power, workers: Executor | None) -> Planes:
+    """(column, 2 * row, row) of (N + lambda)^-1; fills in `noise`.
+
+    A row of N that is zero has 1 / lambda on the diagonal of its inverse, and zero here.
+    """
     height, width = box.padded
-    spread = point_spread(problem)
     packed = np.zeros((width, 2 * height, height), np.float32)
-    left = iter(range(0, problem.maps.shape[2], at_once))
-    stopped: list[int] = []
 
-    def invert() -> None:
-        for start in left:
-            if cancelled():
-                stopped.append(start)
-                list(left)  # nothing is left for the other one either
-                return
-            _invert_part(box, slice(start, start + at_once), spread, packed, noise)
+    def pack(blocks: Sequence[Block]) -> None:
+        for part, reach, matrices in blocks:
+            seen = box.inside[reach, part].T
+            own = packed[part, :, reach]
+            own[:, reach] = matrices.real
+            own[:, height + reach.start : height + reach.stop] = matrices.imag
+            np.einsum("xii->xi", own[:, reach])[:] *= seen
+            noise[reach, part] = (_variance(matrices, box.columns_problem.regularisation) * seen).T
 
-    both(invert, invert, workers)
-    return None if stopped else packed
-
-
-def _invert_part(box: NetworkBox, part: slice, spread: NDArray[np.complex64], packed: Planes, noise: Power) -> None:
-    """Invert some columns into their places; a row of N that is zero would come out as 1 / lambda and is zero here."""
-    part = slice(part.start, min(part.stop, box.columns_problem.maps.shape[2]))
-    seen = box.inside[:, part]
-    which = np.flatnonzero(seen.any(1))
-    if not len(which):
-        return
-    reach = slice(int(which[0]), int(which[-1]) + 1)
-    height = box.padded[0]
-    matrices = hermitian_inverse(normal_matrices(box.columns_problem, part, spread, reach))
-    np.einsum("xii->xi", matrices)[:] *= seen[reach].T
-    packed[part, reach, reach] = matrices.real
-    packed[part, height + reach.start : height + reach.stop, reach] = matrices.imag
-    noise[reach, part] = _variance(matrices, box.columns_problem.regularisation).T
+    half = len(dense.blocks) // 2
+    both(lambda: pack(dense.blocks[:half]), lambda: pack(dense.blocks[half:]), workers)
+    return packed
 
 
 def _variance(inverse: NDArray[np.complex64], regularisation: float) -> Power:
@@ -246,6 +244,20 @@ def normal_image(
 
     both(lambda: make(slice(0, middle)), lambda: make(slice(middle, None)), helpers)
     return as_planes(box, b)[None]
+
+
+def begin(
+    problem: NetworkProblem, hybrid: NDArray[np.complex64], helpers: Executor | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Make b and P b, each (1, 2, row, column), of a whitened frame (coil, line, x); one of `helpers` helps.
+
+    P b in single precision: large terms cancel in it.
+    """
+    if problem.dense is None:
+        normal = normal_image(problem, hybrid, helpers)
+        return normal, apply_inverse(problem.inverse, normal[0])[None]
+    given, solved = solved_box(problem.dense, hybrid, helpers)
+    return as_planes(problem, given)[None], as_planes(problem, solved)[None]
 
 
 def whole_image(box: NetworkBox, planes: Planes) -> NDArray[np.complex64]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from engines.engine import open_engine
 from engines.model import load_model
-from engines.unrolled.problem import normal_image
-from engines.unrolled.run import make_ready, prepare
+from engines.unrolled.prepared import make_ready, prepare
+from engines.unrolled.problem import begin
 from engines.unrolled.strength import scan_of
 from gadgets.look import query
 from hw_sim.exam import sequence_of
@@ -62,8 +62,10 @@ def time_engine(problem):
     )
     make_ready(prepared)
     prepared.problem.inverse.flags.writeable = False  # as the chain has it: rounded once
+    normal, start = begin(prepared.problem, problem.hybrid)
     tensors = {
-        "normal": normal_image(prepared.box, problem.hybrid),
+        "start": start,
+        "normal": normal,
         "inverse": prepared.problem.inverse,
         "scan": scan_of(prepared.box),
         "noise": prepared.problem.noise,

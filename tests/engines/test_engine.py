@@ -34,6 +34,7 @@ def model(tmp_path_factory):
 def problem(y, x, alias, frames=1, seed=0):
     random = np.random.default_rng(seed)
     return {
+        "start": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
         "normal": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
         "inverse": random.uniform(-1, 1, (y * x // alias, 2 * alias, alias)).astype(np.float32) / (4 * alias),
         "scan": random.uniform(0.3, 1, 2).astype(np.float32),
@@ -51,7 +52,7 @@ def test_every_backend_computes_what_the_graph_says_for_any_size(model, backend,
         given = problem(*size)
         got = engine(given)
         for frame in range(size[3]):
-            wanted = network(given["normal"][frame : frame + 1], given["inverse"], given["scan"])
+            wanted = network(given["start"][frame : frame + 1], given["inverse"], given["scan"])
             assert relative_error(got["image"][frame : frame + 1], wanted["image"]) < 1e-5
 
 
@@ -92,7 +93,9 @@ def test_the_reference_is_the_linear_image_with_a_bound_of_its_noise(model):
     half = np.linalg.cholesky(normal_matrices)
     noise = (random.standard_normal((8, 16, 4000)) + 1j * random.standard_normal((8, 16, 4000))) / np.sqrt(2)
     b = (half @ noise).transpose(2, 1, 0)  # (frame, y, x): noise with covariance N, one column a group
+    wanted = (inverse @ (half @ noise)).transpose(2, 1, 0)
     given = {
+        "start": np.stack([wanted.real, wanted.imag], 1).astype(np.float32),
         "normal": np.stack([b.real, b.imag], 1).astype(np.float32),
         "inverse": np.concatenate([inverse.real, inverse.imag], 1).astype(np.float32),
         "scan": np.array([0.1**0.5, 1], np.float32),
@@ -100,7 +103,6 @@ def test_the_reference_is_the_linear_image_with_a_bound_of_its_noise(model):
     }
     with open_engine(model, "reference") as engine:
         got = engine(given)
-    wanted = (inverse @ (half @ noise)).transpose(2, 1, 0)
     np.testing.assert_allclose(got["image"][:, 0] + 1j * got["image"][:, 1], wanted, atol=1e-4)
     under = np.abs(wanted) <= got["error"][:, 0]
     assert 0.89 < under.mean() < 0.96  # a bound from above, and not far above
@@ -109,7 +111,7 @@ def test_the_reference_is_the_linear_image_with_a_bound_of_its_noise(model):
 def test_the_reference_takes_no_graph_but_a_whole_one(model):
     with (
         pytest.raises(
-            EngineError, match=r"got inputs rho, normal, scan, hidden, wanted normal, inverse, scan and noise"
+            EngineError, match=r"got inputs rho, normal, scan, hidden, wanted start, normal, inverse, scan and noise"
         ),
         open_engine(model, "reference", graph="cascade_0"),
     ):
@@ -140,13 +142,15 @@ def test_auto_passes_a_backend_over_whose_images_were_refused(model, monkeypatch
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda t: t.pop("inverse"), "wanted normal, inverse, scan, noise"),
-        (lambda t: t.pop("scan"), "wanted normal, inverse, scan, noise"),
+        (lambda t: t.pop("inverse"), "wanted start, normal, inverse, scan, noise"),
+        (lambda t: t.pop("scan"), "wanted start, normal, inverse, scan, noise"),
         (lambda t: t.update(extra=t["normal"]), "extra"),
         (lambda t: t.update(normal=t["normal"].astype(np.float64)), "float64"),
         (lambda t: t.update(normal=t["normal"][:, :1]), "wanted float32 (frame, 2, y, x)"),
         (
-            lambda t: t.update(normal=t["normal"][..., :4], inverse=t["inverse"][:4], noise=t["noise"][:, :4]),
+            lambda t: t.update(
+                {name: t[name][..., :4] for name in ("start", "normal", "noise")}, inverse=t["inverse"][:4]
+            ),
             "multiples of 8",
         ),
         (lambda t: t.update(inverse=t["inverse"][:, :-1]), "2*alias"),

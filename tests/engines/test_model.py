@@ -48,7 +48,7 @@ def test_a_whole_model_is_read_with_its_vectors(folder):
     assert model.signed_by is None
     assert set(model.cases("model")) == {"dense", "blocks"}
     given, wanted = model.cases("model")["dense"]
-    assert set(given) == {"normal", "inverse", "scan", "noise"}
+    assert set(given) == {"start", "normal", "inverse", "scan", "noise"}
     assert set(wanted) == {"image", "error"}
     assert len(model.hash) == 64
 
@@ -131,7 +131,7 @@ def test_another_input_name_than_the_cards_is_refused(copy):
     def renamed(model):
         model.graph.input[0].name = "b"
 
-    assert "got the inputs b, inverse, scan" in refusal(altered_onnx(copy, renamed))
+    assert "got the inputs b, normal, inverse, scan" in refusal(altered_onnx(copy, renamed))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

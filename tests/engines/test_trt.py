@@ -172,9 +172,9 @@ class Plan:
         return stream == self.memory.stream
 
     def get_tensor_profile_shape(self, name, profile):
-        most = {"normal": (4, 2, 64, 64), "inverse": (512, 128, 64)}
-        least = {"normal": (1, 2, 8, 8), "inverse": (1, 2, 1), "scan": (2,), "noise": (8, 8)}[name]
-        return least, least, {**most, "scan": (2,), "noise": (64, 64)}[name]
+        most = dict.fromkeys(("start", "normal"), (4, 2, 64, 64)) | {"inverse": (512, 128, 64), "noise": (64, 64)}
+        least = dict.fromkeys(("start", "normal"), (1, 2, 8, 8)) | {"inverse": (1, 2, 1), "noise": (8, 8)}
+        return ((2,),) * 3 if name == "scan" else (least[name], least[name], most[name])
 
     def set_input_shape(self, name, shape):
         self.shapes[name] = shape
@@ -202,6 +202,7 @@ class Plan:
 def given(y, x, seed=0):
     random = np.random.default_rng(seed)
     return {
+        "start": random.standard_normal((1, 2, y, x), np.float32),
         "normal": random.standard_normal((1, 2, y, x), np.float32),
         "inverse": random.standard_normal((x, 2 * y, y), np.float32),
         "scan": random.random(2, np.float32),
@@ -242,11 +243,11 @@ def test_an_array_that_cannot_change_is_uploaded_once(model, told):
     running.infer(asked)
     before = memory.uploads
     running.infer(asked)
-    assert memory.uploads == before + 3
+    assert memory.uploads == before + 4
     running.infer({**asked, "inverse": asked["inverse"].copy()})
-    assert memory.uploads == before + 7
+    assert memory.uploads == before + 9
     running.infer(asked)
-    assert memory.uploads == before + 11
+    assert memory.uploads == before + 14
 
 
 def test_answers_of_a_session_are_the_callers_own(model, told):

@@ -6,6 +6,7 @@ import torch
 
 from engines.model import load_model
 from engines.selftest import relative_error
+from engines.unrolled.problem import apply_inverse
 from tests.engines.unrolled.in_parts import through_cascades
 from trt_build import export, publish
 from trt_build.export import ExportError, Facts
@@ -78,8 +79,9 @@ def test_sizes_it_was_not_exported_with(folder, network, alias, rows, columns, f
     normal = 10 * chance.standard_normal((frames, 2, rows, columns), np.float32)
     inverse = chance.standard_normal((rows * columns // alias, 2 * alias, alias), np.float32) / alias
     scan, noise = chance.uniform(0.1, 1, 2).astype(np.float32), chance.uniform(0, 9, (rows, columns)).astype(np.float32)
+    start = np.concatenate([apply_inverse(inverse, planes)[None] for planes in normal])
     given = {"normal": normal, "inverse": inverse, "scan": scan, "noise": noise}
-    image, error = session((folder / "model.onnx").read_bytes()).run(None, given)
+    image, error = session((folder / "model.onnx").read_bytes()).run(None, {"start": start, **given})
     with torch.no_grad():
         wanted = network(*map(torch.from_numpy, given.values()))
     np.testing.assert_allclose(image, wanted[0].numpy(), atol=1e-3, rtol=1e-4)
@@ -91,9 +93,9 @@ def test_cascades_cut_out_of_it_and_the_exact_consistent_step_make_its_image(fol
     problem = small_problems(SHAPE.strength)[form]
     model = load_model(folder, allow_unsigned=True)
     whole = session(model.onnx("model"))
-    image, error = whole.run(
-        ["image", "error"], dict(zip(("normal", "inverse", "scan", "noise"), problem, strict=True))
-    )
+    given = dict(zip(("normal", "inverse", "scan", "noise"), problem, strict=True))
+    start = apply_inverse(given["inverse"], given["normal"][0])[None]
+    image, error = whole.run(["image", "error"], {"start": start, **given})
     in_parts, its_error = through_cascades(model, *problem)
     assert relative_error(in_parts, image) < 1e-5
     assert relative_error(its_error, error) < 1e-5

@@ -10,8 +10,7 @@ from engines.linear.columns import invert_columns, prepare_columns, solve_column
 from engines.linear.combine import rss
 from engines.linear.fourier import to_image, to_kspace
 from engines.linear.maps import bounding_box
-from engines.unrolled.problem import apply_inverse
-from engines.unrolled.run import close_support
+from engines.unrolled.prepared import close_support
 from tests.engines.unrolled.scene import strength_of
 from trt_build.report import write
 from trt_build.report.cases import PATTERNS, Slice, simulate, undersample
@@ -90,7 +89,7 @@ def test_a_scaled_copy_is_as_good_as_the_copy_and_noise_counts_as_its_power():
 
 def nothing_added(inputs):
     """A network that gives P b, and one sigma as the bound on its error."""
-    image = apply_inverse(inputs["inverse"], inputs["normal"][0])[None]
+    image = inputs["start"]
     return {"image": image, "error": np.ones_like(image[:, :1])}
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from torch import Tensor, nn
 
-from engines.unrolled.problem import MULTIPLE
+from engines.unrolled.problem import MULTIPLE, apply_inverse
 from trt_build.export import Arrays, Dimensions, Facts, Graph, Ports, card_of, write_folder
 from trt_build.networks.unrolled import Unrolled, seen
 from trt_build.vectors import small_problems
@@ -15,6 +15,7 @@ __all__ = ["export_network"]
 
 PLANES: Final[Dimensions] = ("frame", 2, "y", "x")
 PORTS: Final[Ports] = {
+    "start": (PLANES, "P b, the linear image, real and imaginary part", "sigma"),
     "normal": (PLANES, "right-hand side b = S^H F^H y in the box, real and imaginary part", "sigma"),
     "inverse": (("group", "2*alias", "alias"), "Re P above Im P of P = (N + lambda)^-1", "1"),
     "scan": ((2,), "root of lambda = (strength * share / level)^2, share of the lines that are used", "1"),
@@ -30,17 +31,22 @@ PORTS: Final[Ports] = {
 
 
 class _Whole(nn.Module):
-    """The network with the ports of model.onnx, and after them all tensors at which cascades are cut out of it."""
+    """The network with the ports of model.onnx, and after them all tensors at which cascades are cut out of it.
+
+    The first cascade begins at a port, the last one ends the network.
+    """
 
     def __init__(self, network: Unrolled) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, normal: Tensor, inverse: Tensor, scan: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
-        passes = list(self.network.passes(normal, inverse, scan, noise))
+    def forward(
+        self, start: Tensor, normal: Tensor, inverse: Tensor, scan: Tensor, noise: Tensor
+    ) -> tuple[Tensor, ...]:
+        passes = list(self.network.passes(normal, inverse, scan, noise, start))
         error = self.network.bound(passes[-1].hidden, scan)
         cuts = [tensor for passed in passes for tensor in (passed.rho, passed.planes, passed.hidden)]
-        return passes[-1].image, error, *cuts[:-1]
+        return passes[-1].image, error, *cuts[1:-1]
 
 
 class _Cascade(nn.Module):
@@ -73,8 +79,8 @@ def export_network(network: Unrolled, folder: Path, facts: Facts) -> None:
 def _graphs(network: Unrolled) -> list[Graph]:
     ports = {name: (_sized(shape, network), meaning, unit) for name, (shape, meaning, unit) in PORTS.items()}
     last = len(network.cascades) - 1
-    cuts = tuple(f"cascade_{k}.{port}" for k in range(last + 1) for port in ("rho", "denoised", "hidden_out"))[:-1]
-    taken = ("normal", "inverse", "scan", "noise")
+    cuts = tuple(f"cascade_{k}.{port}" for k in range(last + 1) for port in ("rho", "denoised", "hidden_out"))[1:-1]
+    taken = ("start", "normal", "inverse", "scan", "noise")
     return [Graph("model", _Whole(network), taken, ("image", "error"), ports, cuts)] + [
         _cascade(network, number, ports) for number in range(last + 1)
     ]
@@ -86,8 +92,9 @@ def _cascade(network: Unrolled, number: int, ports: Ports) -> Graph:
     image = "proposed" if ends and not network.shape.consistent else "denoised"
     given = (image, "error") if ends else (image, "hidden_out")
     name = f"cascade_{number}"
-    tensors = {"rho": f"{name}.rho", image: f"{name}.denoised", "hidden_out": f"{name}.hidden_out"}
+    tensors = {"rho": "start", image: f"{name}.denoised", "hidden_out": f"{name}.hidden_out"}
     if number:
+        tensors["rho"] = f"{name}.rho"
         tensors["hidden"] = f"cascade_{number - 1}.hidden_out"
     taken = ("rho", "normal", "scan", "hidden")
     return Graph(name, _Cascade(network, number), taken, given, ports, of="model", tensors=tensors)
@@ -97,7 +104,8 @@ def _cases(network: Unrolled, graph: Graph) -> dict[str, Arrays]:
     """Small inputs of a graph: a dense inverse and blocks, or planes of two sizes."""
     cases: dict[str, Arrays] = {}
     for name, (normal, inverse, scan, noise) in small_problems(network.shape.strength).items():
-        given = {"normal": normal, "inverse": inverse, "scan": scan, "noise": noise}
+        start = apply_inverse(inverse, normal[0])[None]
+        given = {"start": start, "normal": normal, "inverse": inverse, "scan": scan, "noise": noise}
         if graph.name != "model":
             state = np.random.default_rng(1).standard_normal(
                 (len(normal), network.shape.hidden, normal.shape[2] // 2, normal.shape[3] // 2), np.float32

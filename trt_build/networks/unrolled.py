@@ -177,10 +177,12 @@ class Unrolled(nn.Module):
             error = self.bound(last.hidden, scan)
         return last.image, error.float()
 
-    def passes(self, normal: Tensor, inverse: Tensor, scan: Tensor, noise: Tensor) -> Iterator[Passed]:
-        """One cascade after the other; the image of the last is the network's."""
-        start, hidden = solve(inverse, normal), None
-        image = start
+    def passes(
+        self, normal: Tensor, inverse: Tensor, scan: Tensor, noise: Tensor, start: Tensor | None = None
+    ) -> Iterator[Passed]:
+        """One cascade after the other, from P b on; the image of the last is the network's."""
+        start = solve(inverse, normal) if start is None else start
+        image, hidden = start, None
         for number, cascade in enumerate(self.cascades, 1):
             rho = image
             with self._precision(normal):

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from engines.linear.columns import ColumnInverse, right_hand_side, solve_columns
 from engines.linear.fourier import to_kspace
+from engines.unrolled.begun import linear_solver, serves_linear
 from engines.unrolled.bridge import Infer
 from engines.unrolled.difference import smooth_difference, striking_difference
 from engines.unrolled.predictor import companion_lines
-from engines.unrolled.run import Prepared, draw, make_ready, prepare
+from engines.unrolled.prepared import Prepared, make_ready, prepare
+from engines.unrolled.run import draw
 from engines.unrolled.trust import Trust, judge, predicted_lines
 from engines.unrolled.verdict import Cue, verdict_of
 from protocols.limits import QualityLimit
@@ -85,7 +87,7 @@ def _planted(scene: _Scene, structure: Structure) -> tuple[Complex, Complex]:
 
 def _row(scene: _Scene, network: Complex, hybrid: Complex, limits: Mapping[str, QualityLimit]) -> Row:
     case = scene.case
-    linear = solve_columns(scene.inverse, hybrid)
+    linear = _linear(scene, hybrid)
     trust = _trust(scene.prepared, network, hybrid)
     cues = {
         "local_difference": striking_difference(network, linear, case.calibration.inside).score,
@@ -97,6 +99,12 @@ def _row(scene: _Scene, network: Complex, hybrid: Complex, limits: Mapping[str, 
     verdict = verdict_of([Cue(code, score, limits.get(code), code) for code, score in cues.items()])
     word, excess = verdict.word.value, verdict.excess
     return Row(case.name.split()[0], case.name, case.acceleration, "clean", 0, 0.0, cues, word, excess)
+
+
+def _linear(scene: _Scene, hybrid: Complex) -> Complex:
+    """The linear image as the chain makes it: from the network's inverse where that serves."""
+    solved = linear_solver(scene.prepared)(hybrid, None) if serves_linear(scene.prepared) else None
+    return solve_columns(scene.inverse, hybrid) if solved is None else solved.pixels
 
 
 def _trust(prepared: Prepared, network: Complex, hybrid: Complex) -> Trust:

@@ -7,8 +7,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.unrolled.prepared import make_ready, prepare
 from engines.unrolled.problem import normal_image, whole_image
-from engines.unrolled.run import make_ready, prepare
 from engines.unrolled.strength import scan_of
 from trt_build.report.cases import Case
 from trt_build.report.errors import ReportError

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from engines.card import Range
 from engines.linear.columns import solve_columns
 from engines.unrolled.bridge import Infer
-from engines.unrolled.run import draw, make_ready, prepare
+from engines.unrolled.prepared import make_ready, prepare
+from engines.unrolled.run import draw
 from engines.unrolled.scope import facts_of, outside
 from trt_build.report.cases import Case
 from trt_build.report.classical import bart_maps, bart_sense, bart_wavelet, column_inverse, sigpy_sense, zero_filled

@@ -9,6 +9,7 @@ from engines.linear.columns import invert_columns, prepare_columns, solve_column
 from engines.linear.errors import LinearError
 from engines.linear.unfold import prepare_unfolding, unfold
 from engines.unrolled.balance import windowed
+from engines.unrolled.prepared import prepare
 from engines.unrolled.problem import (
     MULTIPLE,
     apply_inverse,
@@ -20,7 +21,6 @@ from engines.unrolled.problem import (
     normal_image,
     whole_image,
 )
-from engines.unrolled.run import prepare
 from tests.engines.coils import head, hybrid_space, noise_like, nrmse, unit_maps
 from tests.engines.unrolled.scene import STRENGTH, every, make_scene
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from engines.unrolled.predictor import prepare_predictor
+from engines.unrolled.prepared import make_inverse, make_ready, prepare
 from engines.unrolled.problem import apply_inverse, as_box, network_problem, normal_image
 from engines.unrolled.returned import give_back, worth
-from engines.unrolled.run import draw, make_inverse, make_ready, prepare
+from engines.unrolled.run import draw
 from engines.unrolled.trust import predicted_lines
 from tests.engines.coils import nrmse
 from tests.engines.unrolled.scene import STRENGTH, every, make_scene, shrinking

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from engines.errors import EngineError
-from engines.unrolled.run import Cascades, close_support, draw, expected_lines, make_inverse, make_ready, prepare
+from engines.unrolled.prepared import close_support, expected_lines, make_inverse, make_ready, prepare
+from engines.unrolled.run import Cascades, draw
 from engines.unrolled.strength import scan_of
 from engines.unrolled.trust import withheld_lines
 from tests.engines.coils import nrmse

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.linear.errors import LinearError
-from engines.unrolled.run import prepare
+from engines.unrolled.prepared import prepare
 from engines.unrolled.strength import ENDS, level_of, regularisation_of, scan_of
 from tests.engines.coils import hybrid_space, noise_like, unit_maps
 from tests.engines.unrolled.scene import COILS, LINES, STRENGTH, every, make_scene, subject

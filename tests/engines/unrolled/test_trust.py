@@ -8,7 +8,8 @@ import pytest
 
 from engines.linear.errors import LinearError
 from engines.unrolled.difference import smooth_difference
-from engines.unrolled.run import Cascades, draw, make_inverse, make_ready, prepare
+from engines.unrolled.prepared import make_inverse, make_ready, prepare
+from engines.unrolled.run import Cascades, draw
 from engines.unrolled.strength import ENDS
 from engines.unrolled.trust import judge, predicted_lines, withheld_lines
 from tests.engines.coils import dft, head, noise_like, unit_maps

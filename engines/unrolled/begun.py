@@ -1,0 +1,106 @@
+"""One product with the inverse for two images: P b is what the network begins with, and nearly the linear image.
+
+It lacks the withheld lines alone, which the predictor gives back exactly (returned.py).
+"""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.linear.calibration import Solved, Solver
+from engines.linear.errors import LinearError
+from engines.unrolled.predictor import companion_lines
+from engines.unrolled.prepared import Prepared
+from engines.unrolled.problem import as_box, as_planes, begin, normal_image, whole_image
+from engines.unrolled.returned import give_back
+
+__all__ = ["Begun", "begin_frame", "linear_solver", "serves_linear"]
+
+Complex: TypeAlias = NDArray[np.complex64]
+Planes: TypeAlias = NDArray[np.float32]
+
+NEAR, MOST_BESIDE = 8, 0.005  # lines to either side of the centre; share of their signal that may lie beside the box
+SURE: Final = 5  # standard deviations of the noise
+LIKE: Final = (0.005, 0.06)  # lambda with which an image is as good a linear one as with 0.01, or better
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Begun:
+    """A frame as the network sees it, in units of its noise."""
+
+    prepared: Prepared
+    normal: Planes  # (1, 2, row, column) b
+    start: Planes | None  # (1, 2, row, column) P b; None while there is no inverse
+    measured: Complex  # (coil, line, column) withheld lines
+    companion: Complex | None  # (coil, line, column) what P b predicts of them; None while there is no predictor
+
+
+def begin_frame(prepared: Prepared, hybrid: Complex, helpers: Executor | None = None) -> Begun:
+    """Begin with a frame (coil, line, x) in hybrid space; one of `helpers` helps, if one is free.
+
+    Raises LinearError where the object has moved out of the columns that the network sees.
+    """
+    _stays(prepared, hybrid)
+    problem, scale = prepared.box.columns_problem, np.float32(prepared.averages**0.5)
+    measured = hybrid[:, prepared.withheld, problem.columns] * scale
+    if prepared.problem is None:
+        return Begun(prepared, normal_image(prepared.box, hybrid, helpers) * scale, None, measured, None)
+    normal, start = begin(prepared.problem, hybrid, helpers)
+    if prepared.averages > 1:
+        normal, start = normal * scale, start * scale
+    companion = None
+    if prepared.predictor is not None:
+        companion = companion_lines(prepared.predictor, as_box(prepared.box, normal[0]), len(problem.maps))
+    return Begun(prepared, normal, start, measured, companion)
+
+
+def serves_linear(prepared: Prepared) -> bool:
+    """Whether the linear image can come from the network's inverse as well as from one of its own."""
+    smallest, largest = LIKE
+    ready = prepared.problem is not None and prepared.problem.dense is not None
+    whole = prepared.predictor is not None or not len(prepared.withheld)
+    return ready and whole and smallest <= prepared.box.columns_problem.regularisation <= largest
+
+
+def linear_solver(prepared: Prepared) -> Solver:
+    """Make the linear image of all lines from the network's inverse, which `serves_linear`, and hand on what began so.
+
+    Not for a frame whose object has moved out of the network's columns.
+    """
+
+    def solve(hybrid: Complex, helpers: Executor | None) -> Solved | None:
+        try:
+            begun = begin_frame(prepared, hybrid, helpers)
+        except LinearError:
+            return None
+        return Solved(_linear_image(begun), begun)
+
+    return solve
+
+
+def _linear_image(begun: Begun) -> Complex:
+    """Image (y, x) of all lines, the withheld ones too."""
+    prepared, planes = begun.prepared, begun.start
+    assert planes is not None  # noqa: S101 (serves_linear)
+    image = planes[0]
+    if prepared.predictor is not None and begun.companion is not None:
+        image = image + as_planes(prepared.box, give_back(prepared.predictor, begun.measured - begun.companion))
+    return whole_image(prepared.box, image) / np.float32(prepared.averages**0.5)
+
+
+def _stays(prepared: Prepared, hybrid: Complex) -> None:
+    """Raise LinearError where lines near the centre hold signal beside the box."""
+    middle = len(prepared.acquired) // 2
+    near = hybrid[:, middle - NEAR : middle + NEAR][:, prepared.acquired[middle - NEAR : middle + NEAR]]
+    noise = near.shape[0] * near.shape[1]  # energy of sigma = 1 in a column
+    energy = prepared.averages * (near.real**2 + near.imag**2).sum((0, 1)) - noise
+    inside = float(energy[prepared.box.columns].sum())
+    beside = float(energy.sum()) - inside
+    if beside > max(SURE * (noise * len(energy)) ** 0.5, MOST_BESIDE * (inside + beside)):
+        raise LinearError(
+            f"{beside / (inside + beside):.1%} of the signal lies in columns that held none when the coils were "
+            f"calibrated, wanted at most {MOST_BESIDE:.1%}: the object has moved; calibrate again"
+        )

@@ -1,0 +1,119 @@
+"""What is made ready for the frames of one slice: the box, the inverse, and what predicts the withheld lines."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.linear.calibration import Calibration
+from engines.linear.columns import never
+from engines.unrolled.balance import KEPT
+from engines.unrolled.predictor import Predictor, prepare_predictor
+from engines.unrolled.problem import NetworkBox, NetworkProblem, invert_box, network_box
+from engines.unrolled.strength import level_of, regularisation_of
+from engines.unrolled.trust import NEAREST, withheld_lines
+
+__all__ = [
+    "Prepared",
+    "close_support",
+    "expected_lines",
+    "inverse_bytes",
+    "make_inverse",
+    "make_predictor",
+    "make_ready",
+    "prepare",
+]
+
+Mask = NDArray[np.bool_]
+SURE: Final = 5  # standard deviations of the noise, see close_support
+MARGIN: Final = 4  # columns, see close_support
+
+
+@dataclass(slots=True, eq=False)
+class Prepared:
+    """One slice and mask as the network sees them; what takes long is added when a worker has made it."""
+
+    calibration: Calibration
+    box: NetworkBox  # states the lines that the network uses
+    acquired: Mask  # (line,) of the frames it is for, withheld lines among them
+    withheld: NDArray[np.intp]  # rows of k-space
+    averages: int  # that the frames are means of
+    kept: float = KEPT  # share of the noise of P b that the image keeps, see balance.py
+    problem: NetworkProblem | None = None
+    predictor: Predictor | None = None
+
+
+def expected_lines(calibration: Calibration) -> Mask | None:
+    """Lines (line,) that the frames of a calibration should hold; None where no line will be left out."""
+    if calibration.problem is not None:
+        return calibration.problem.acquired
+    if calibration.unfolding is None:
+        return None
+    expected = np.zeros(calibration.maps.shape[1], np.bool_)
+    expected[calibration.unfolding.first_line :: calibration.unfolding.acceleration] = True
+    return expected
+
+
+def close_support(calibration: Calibration) -> Mask:
+    """Where the object is (y, x), without columns in which the calibration lines hold nothing but noise.
+
+    Lines are sharp along x, so that the box ends where the object does; along y they are too few to tell.
+    """
+    noise = calibration.lines.shape[0] * calibration.lines.shape[1]  # energy of sigma = 1 in a column
+    energy = (calibration.lines.real**2 + calibration.lines.imag**2).sum((0, 1))
+    seen = np.flatnonzero(energy > noise + SURE * noise**0.5)
+    close = calibration.inside.copy()
+    if len(seen):
+        close[:, : max(seen[0] - MARGIN, 0)] = False
+        close[:, seen[-1] + 1 + MARGIN :] = False
+    return close
+
+
+def prepare(
+    calibration: Calibration,
+    acquired: Mask,
+    strength: float,
+    share: float = 0.0,
+    nearest: float = NEAREST,
+    averages: int = 1,
+) -> Prepared:
+    """State the problem of frames with these lines (line,), means of `averages`, of which `share` are withheld; 10 ms.
+
+    `strength` is the network's (strength.py), `share` and `nearest` are those of trust.withheld_lines. Lines that are
+    withheld leave holes in an equispaced grid: columns take the place of blocks. Raises LinearError where there is no
+    object.
+    """
+    withheld = withheld_lines(acquired, share, nearest) if share else np.zeros_like(acquired)
+    level, used = level_of(calibration.lines, calibration.inside) * averages**0.5, acquired & ~withheld
+    regularisation = regularisation_of(level, used, strength)
+    box = network_box(calibration.maps * close_support(calibration), used, regularisation)
+    return Prepared(calibration, box, acquired, np.flatnonzero(withheld), averages)
+
+
+def inverse_bytes(prepared: Prepared) -> int:
+    """Memory that the inverse and the predictor will take."""
+    height, width = prepared.box.padded
+    samples = prepared.box.columns_problem.maps.shape[0] * len(prepared.withheld)
+    dense = height if prepared.box.alias == height else 0
+    return 8 * width * (height * (prepared.box.alias + dense + samples) + 2 * samples**2)
+
+
+def make_inverse(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
+    """Make the inverse: half a second, for a worker; one of `workers` helps, if one is free."""
+    made = invert_box(prepared.box, cancelled, workers)
+    prepared.problem = None if made is None else replace(made, noise=made.noise * np.float32(1 - prepared.kept))
+
+
+def make_predictor(prepared: Prepared, cancelled: Callable[[], bool] = never) -> None:
+    """Make what predicts the withheld lines, and gives them back, where there is an inverse; pays for a series."""
+    if len(prepared.withheld) and prepared.problem is not None:
+        prepared.predictor = prepare_predictor(prepared.problem, prepared.withheld, cancelled)
+
+
+def make_ready(prepared: Prepared) -> None:
+    """Make all that makes frames fast."""
+    make_inverse(prepared)
+    make_predictor(prepared)

@@ -1,0 +1,77 @@
+"""The linear image and the network's beginning come from one product with one inverse."""
+
+import numpy as np
+import pytest
+
+from engines.linear.columns import invert_columns, prepare_columns, solve_columns
+from engines.unrolled.begun import begin_frame, linear_solver, serves_linear
+from engines.unrolled.prepared import close_support, make_inverse, make_ready, prepare
+from engines.unrolled.run import draw
+from engines.unrolled.trust import withheld_lines
+from tests.engines.coils import nrmse
+from tests.engines.unrolled.scene import STRENGTH, every, make_scene, shrinking, strength_of
+
+MASK = every(4)
+MASK[44:52] = True
+
+
+def ready(scene, strength=STRENGTH, **more):
+    prepared = prepare(scene.calibration, MASK, strength, 0.03, **more)
+    make_ready(prepared)
+    return prepared
+
+
+@pytest.mark.parametrize("averages", [1, 4])
+def test_the_linear_image_is_that_of_all_lines_though_some_were_withheld(averages):
+    scene = make_scene(MASK)
+    prepared = ready(scene, averages=averages)
+    problem = prepared.box.columns_problem
+    maps = scene.calibration.maps * close_support(scene.calibration)
+    alone = prepare_columns(maps, MASK, problem.regularisation, (prepared.box.rows, prepared.box.columns))
+    wanted = solve_columns(invert_columns(alone), scene.frame)
+    assert len(prepared.withheld)
+    assert nrmse(linear_solver(prepared)(scene.frame, None).pixels, wanted) < 1e-3
+
+
+def test_the_network_goes_on_from_what_the_linear_image_has_begun():
+    scene = make_scene(MASK)
+    prepared, network = ready(scene), shrinking()[0]
+    begun = linear_solver(prepared)(scene.frame, None).begun
+    went_on = draw(network, None, prepared, np.zeros_like(scene.frame), None, begun)
+    np.testing.assert_array_equal(went_on.pixels, draw(network, None, prepared, scene.frame).pixels)
+
+
+def test_it_begins_anew_where_the_preparation_is_another():
+    scene = make_scene(MASK)
+    older, prepared, network = ready(scene, 2 * STRENGTH), ready(scene), shrinking()[0]
+    begun = begin_frame(older, scene.frame)
+    got = draw(network, None, prepared, scene.frame, None, begun)
+    np.testing.assert_array_equal(got.pixels, draw(network, None, prepared, scene.frame).pixels)
+
+
+def test_it_begins_anew_where_the_inverse_came_in_between():
+    scene = make_scene(MASK)
+    prepared, network = prepare(scene.calibration, MASK, STRENGTH, 0.03), shrinking()[0]
+    begun = begin_frame(prepared, scene.frame)
+    make_ready(prepared)
+    assert draw(network, None, prepared, scene.frame, None, begun).consistency == "columns"
+
+
+@pytest.mark.parametrize(("regularisation", "serves"), [(0.001, False), (0.01, True), (0.05, True), (0.2, False)])
+def test_the_inverse_serves_where_its_lambda_suits_a_linear_image(regularisation, serves):
+    scene = make_scene(MASK)
+    used = MASK & ~withheld_lines(MASK, 0.03)
+    prepared = prepare(scene.calibration, MASK, strength_of(scene.calibration, used, regularisation), 0.03)
+    assert prepared.box.columns_problem.regularisation == pytest.approx(regularisation)
+    assert not serves_linear(prepared)
+    make_inverse(prepared)
+    assert not serves_linear(prepared), "the withheld lines cannot come back yet"
+    make_ready(prepared)
+    assert serves_linear(prepared) == serves
+
+
+def test_a_frame_that_has_moved_out_of_the_columns_is_left_to_others():
+    scene = make_scene(MASK)
+    solve = linear_solver(ready(scene))
+    moved = np.roll(scene.frame, scene.frame.shape[2] // 2, axis=2)
+    assert solve(moved, None) is None
