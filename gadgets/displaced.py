@@ -3,29 +3,36 @@
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import ndimage
 
-from engines.positioning.rigid import Moved, Points, aligned
+from engines.card import parse_card
+from engines.errors import ModelError
+from engines.model import CARD, load_model, shipped
+from engines.positioning.brain import brain_in
+from engines.positioning.gather import Slab
+from engines.positioning.grid import Sheet
+from engines.positioning.rigid import Moved
 from engines.positioning.scout import Scout
+from engines.positioning.since import beneath, moved_since, points_in
+from engines.positioning.template import Template, template_of
 from gadgets.context import Context
 from gadgets.image_verdict import series_of
 from protocols.errors import PeerError
-from protocols.events import Flag, Severity
-from protocols.geometry import grid_of, lps_from_pixel
+from protocols.events import Flag, Prescription, Severity
+from protocols.geometry import grid_of
 from protocols.messages import Image
+from protocols.stack import Stack
 
 __all__ = ["FEWEST", "Displaced", "unknown"]
 
 CODE: Final = "displaced"
+TASK: Final = "landmarks"
 FEWEST: Final = 4  # slices that tell a head's place
-STEP_MM: Final = 4.0  # of the points that are looked at in a slice
-SMOOTH_MM: Final = 4.5  # as in the scout
-DEPTH_MM: Final = 20.0  # beneath the skin: fat is bright in one contrast and dark in another
-ALIKE: Final = 0.8  # correlation below which the images do not tell where they lie
+DEPTH_MM: Final = 20.0  # beneath the skin, where nobody knows where the brain is
+ALIKE: Final = 0.5  # correlation below which the images do not tell where they lie
 PATIENCE_S: Final = 10.0
 ADVICE: Final = "take a new scout and prescribe anew: the patient has moved"
 
@@ -37,28 +44,28 @@ def unknown(context: Context, why: str) -> Flag:
 
 @dataclass(slots=True, eq=False)
 class Displaced:
-    """Gathers points of the first images of a scan and lays them upon the scout in a worker, once."""
+    """Gathers the first images of a scan and lays them upon the scout in a worker, once."""
 
     context: Context
     scout: Scout
-    middle_mm: NDArray[np.float64]  # (3,) of what was prescribed, where a shift is told of
-    slices: int  # that are waited for
+    asked: Prescription
+    stack: Stack  # that was asked for
     mm: float
     deg: float
-    _slices: dict[int, Points] = field(default_factory=dict)
+    _slices: dict[int, Slab] = field(default_factory=dict)
     _found: "Future[Moved] | None" = None
     _said: bool = False
 
     def see(self, image: Image) -> None:
-        """Take a slice that is the first of its number; begin to compare when there are enough."""
+        """Take a slice that is the first of its number; begin to compare when the first half of them is there."""
         number = int(image.header["slice"])
         if self._found is not None or series_of(image) or number in self._slices or image.pixels.shape[1] > 1:
             return
         try:
-            self._slices[number] = _points(image)
+            self._slices[number] = np.abs(image.pixels[0]).astype(np.float32), grid_of(image.header)
         except PeerError:
             return
-        if len(self._slices) >= self.slices:
+        if len(self._slices) >= max(-(-self.stack.slices // 2), FEWEST):
             self._begin()
 
     def told(self, *, at_end: bool = False) -> Iterator[Flag]:
@@ -76,16 +83,16 @@ class Displaced:
             yield unknown(self.context, str(error) or f"no result after {PATIENCE_S:g} s")
 
     def _begin(self) -> None:
-        places = np.concatenate([points.places_mm for points in self._slices.values()])
-        values = np.concatenate([points.values for points in self._slices.values()])
-        self._found = self.context.workers.submit(aligned, Points(places, values), self.scout, depth_mm=DEPTH_MM)
+        slices = tuple(self._slices.values())
+        self._found = self.context.workers.submit(_moved, self.scout, self.asked, self.stack, slices)
 
     def _judged(self, found: Moved) -> Flag:
         """A flag of how the patient has moved; what was found takes places of now to those of the scout."""
         if found.likeness < ALIKE:
             return unknown(self.context, f"the images are unlike the scout (correlation {found.likeness:.2f})")
-        here = (self.middle_mm - found.shift_mm) @ found.turn
-        mm, deg = float(np.linalg.norm(here - self.middle_mm)), found.angle_deg
+        middle_mm = np.array(self.stack.centre_mm)
+        here = (middle_mm - found.shift_mm) @ found.turn
+        mm, deg = float(np.linalg.norm(here - middle_mm)), found.angle_deg
         stale = not (mm <= self.mm and deg <= self.deg)
         text = f"the patient lies {mm:.1f} mm and {deg:.1f} deg from where the scout saw him"
         return self.context.flag(
@@ -99,13 +106,22 @@ class Displaced:
         )
 
 
-def _points(image: Image) -> Points:
-    """Every STEP_MM a point of a slice, smoothed to what a scout shows."""
-    grid = grid_of(image.header)
-    spacing_mm = grid.spacing_mm()
-    pixels = np.abs(image.pixels[0, 0]).astype(np.float32)
-    smooth = ndimage.gaussian_filter(pixels, SMOOTH_MM / 2.355 / spacing_mm[1::-1], truncate=3.0)
-    down, across = (max(1, round(STEP_MM / mm)) for mm in (spacing_mm[1], spacing_mm[0]))
-    rows, columns = (index.ravel() for index in np.mgrid[0 : grid.matrix[1] : down, 0 : grid.matrix[0] : across])
-    places = lps_from_pixel(grid, np.stack((columns, rows, np.zeros(rows.size)), axis=1))
-    return Points(places, smooth[rows, columns])
+def _moved(scout: Scout, asked: Prescription, stack: Stack, slices: tuple[Slab, ...]) -> Moved:
+    """What takes places of now to those of the scout, by the brain, or by all that lies deep where none is found."""
+    sheet, template = Sheet(scout), _template(asked.anatomy)
+    brain = None if template is None else brain_in(sheet, template, asked.plan, stack)
+    return moved_since(points_in(slices), sheet, beneath(sheet, DEPTH_MM) if brain is None else brain)
+
+
+@lru_cache(maxsize=4)
+def _template(anatomy: str) -> Template | None:
+    """What a shipped model knows of a body; None where there is none for it."""
+    for folder in shipped().values():
+        try:
+            if parse_card((folder / CARD).read_text(), str(folder)).task == TASK:
+                template = template_of(load_model(folder))
+                if template.anatomy == anatomy:
+                    return template
+        except (ModelError, OSError):
+            continue
+    return None

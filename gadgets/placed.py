@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gadgets.context import Context
-from gadgets.displaced import FEWEST, Displaced, unknown
+from gadgets.displaced import Displaced, unknown
 from protocols.errors import PeerError
 from protocols.events import Flag, Prescription, Severity
 from protocols.geometry import Grid, Handedness, grid_of, handedness
@@ -131,8 +131,7 @@ class _Desk:
         """Be ready to compare images with the scout that was prescribed from, if it is known here."""
         scout = self.context.memory.scouts.get((asked.scout_measurement_id,))
         if asked.stack is not None and scout is not None and self.displaced is None:
-            middle_mm, half = np.array(asked.stack.centre_mm), -(-asked.stack.slices // 2)
-            self.displaced = Displaced(self.context, scout, middle_mm, max(half, FEWEST), *self.moved)
+            self.displaced = Displaced(self.context, scout, asked, asked.stack, *self.moved)
 
     def _otherwise(self, answer: Answer, header: Record) -> Iterator[str]:
         asked, position = self.asked, self.context.scan.patient_position

@@ -12,7 +12,18 @@ from scipy import ndimage
 from engines.positioning.scout import Scout
 from protocols.geometry import rotation_of
 
-__all__ = ["STILL", "Moved", "Points", "aligned", "points_of", "searched"]
+__all__ = [
+    "STILL",
+    "Image",
+    "Moved",
+    "Points",
+    "aligned",
+    "correlation",
+    "points_of",
+    "rotation",
+    "searched",
+    "trusted",
+]
 
 Array: TypeAlias = NDArray[np.float64]
 SMOOTH_MM: Final = (9.0, 4.5)  # of the images, coarse and fine
@@ -25,7 +36,6 @@ MOST: Final = 12_000  # points
 FEW: Final = 1_500  # points, and
 FIRST_STEPS: Final = 8  # steps, from each of many beginnings
 BRIGHT: Final = 0.1  # of the 98th percentile: darker points tell little
-CLOSED: Final = 3  # voxels: clefts of a surface that are narrower are none
 RADIUS_MM: Final = 100.0  # of a head: what a turn does at its rim
 
 
@@ -77,30 +87,28 @@ def points_of(scout: Scout, smooth_mm: float = SMOOTH_MM[-1]) -> Points:
     return Points(index @ scout.affine[:3, :3].T + scout.affine[:3, 3], pixels[shown])
 
 
-def aligned(then: Points, now: Scout, start: Moved = STILL, depth_mm: float = 0.0) -> Moved:
+def aligned(then: Points, now: Scout, start: Moved = STILL) -> Moved:
     """Where points of another measurement lie in a scout, by Gauss-Newton from a first guess.
 
     Polynomials take the scout's contrast and shading to those of the points, refitted at every step (Guimond et al.,
     IEEE Trans Med Imaging 2001; 20:58); points that fit badly count less. The guess should not be farther off than 20
-    mm and 20 degrees. With `depth_mm` only what lies so far beneath the surface counts: fat, which one contrast shows
-    and another one does not, would draw the rest along.
+    mm and 20 degrees.
     """
     found = start
     some = then.thinned()
     for smooth_mm in SMOOTH_MM:
-        beneath_mm = depth_mm if smooth_mm == SMOOTH_MM[-1] else 0.0
-        found = _descended(some, _Image.of(now, smooth_mm, beneath_mm), found)
+        found = _descended(some, Image.of(now, smooth_mm), found)
     return found
 
 
 def searched(then: Points, now: Scout, starts: Iterable[Moved]) -> Moved:
     """The first guess, a few steps on, from which points look most like a scout; for heads that lie far apart."""
-    image, few = _Image.of(now, SMOOTH_MM[0], 0.0), then.thinned(FEW)
+    image, few = Image.of(now, SMOOTH_MM[0]), then.thinned(FEW)
     return max((_descended(few, image, start, FIRST_STEPS) for start in starts), key=lambda moved: moved.likeness)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Image:
+class Image:
     """A smoothed scout with its slopes."""
 
     inverse: Array  # (4, 4) LPS mm to voxel x, y, z
@@ -108,14 +116,14 @@ class _Image:
     counts: NDArray[np.bool_]  # (z, y, x)
 
     @classmethod
-    def of(cls, scout: Scout, smooth_mm: float, depth_mm: float) -> "_Image":
+    def of(cls, scout: Scout, smooth_mm: float, counts: NDArray[np.bool_] | None = None) -> "Image":
+        """A scout of which some voxels count, or all."""
         pixels = _smoothed(scout, smooth_mm)
         inverse = np.linalg.inv(scout.affine).astype(np.float64)
         z, y, x = np.gradient(pixels)
         by_voxel = np.stack((x, y, z))
         slopes = np.tensordot(inverse[:3, :3].T, by_voxel, 1).astype(np.float32)
-        counts = _beneath(scout, depth_mm) if depth_mm else np.ones(pixels.shape, np.bool_)
-        return cls(inverse, (pixels, *slopes), counts)
+        return cls(inverse, (pixels, *slopes), np.ones(pixels.shape, np.bool_) if counts is None else counts)
 
     def at(self, places_mm: Array) -> tuple[Array, Array, NDArray[np.bool_]]:
         """Values (n,), slopes (n, 3), and which places count."""
@@ -134,17 +142,7 @@ def _smoothed(scout: Scout, smooth_mm: float) -> NDArray[np.float32]:
     return np.asarray(ndimage.gaussian_filter(np.nan_to_num(scout.pixels), sigma, truncate=3.0), np.float32)
 
 
-def _beneath(scout: Scout, depth_mm: float) -> NDArray[np.bool_]:
-    """Voxels that lie so far beneath the surface of what the scout shows."""
-    pixels = _smoothed(scout, SMOOTH_MM[-1])
-    spacing_mm = np.linalg.norm(scout.affine[:3, :3], axis=0)[::-1]
-    shown = pixels > BRIGHT * float(np.percentile(pixels, 98))
-    closed = ndimage.binary_closing(np.pad(shown, CLOSED), iterations=CLOSED)[(slice(CLOSED, -CLOSED),) * 3]
-    whole = ndimage.binary_fill_holes(closed)
-    return np.asarray(ndimage.distance_transform_edt(whole, sampling=spacing_mm) > depth_mm)
-
-
-def _descended(then: Points, image: _Image, found: Moved, steps: int = STEPS) -> Moved:
+def _descended(then: Points, image: Image, found: Moved, steps: int = STEPS) -> Moved:
     """Steps of Gauss-Newton until they are small."""
     turn, shift = found.turn, found.shift_mm
     shading = _shading(then.places_mm)
@@ -156,15 +154,15 @@ def _descended(then: Points, image: _Image, found: Moved, steps: int = STEPS) ->
             return Moved(turn, shift, 0.0)
         mapped, steepness = _matched(values, then.values, shading, inside)
         left = then.values - mapped
-        weights = _weights(left, inside)
-        likeness = _correlation(mapped, then.values, inside)
+        weights = trusted(left, inside)
+        likeness = correlation(mapped, then.values, inside)
         middle = places[inside].mean(axis=0)
         pull = slopes * steepness[:, None]
         design = np.concatenate((np.cross(places - middle, pull), pull), axis=1)
         normal = design.T @ (design * weights[:, None])
         scale = np.diag(normal).max() or 1.0
         step = np.linalg.solve(normal + 1e-9 * scale * np.eye(6), design.T @ (left * weights)).astype(np.float64)
-        small = _rotation(step[:3])
+        small = rotation(step[:3])
         turn, shift = small @ turn, small @ (shift - middle) + middle + step[3:]
         if max(RADIUS_MM * float(np.abs(step[:3]).max()), float(np.abs(step[3:]).max())) < ENOUGH:
             break
@@ -195,19 +193,20 @@ def _matched(
     return terms @ weights, slope / size
 
 
-def _weights(left: Array, inside: NDArray[np.bool_]) -> Array:
-    """1 for points that fit, less for others; Huber's."""
+def trusted(left: Array, inside: NDArray[np.bool_]) -> Array:
+    """Weights (n,): 1 for points that fit, less for others, 0 for those outside; Huber's."""
     spread = 1.4826 * float(np.median(np.abs(left[inside]))) or 1e-12
     return np.asarray(inside * np.minimum(1.0, OUTLIER * spread / np.maximum(np.abs(left), 1e-12)), np.float64)
 
 
-def _correlation(one: Array, other: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
+def correlation(one: Array, other: NDArray[np.float32], inside: NDArray[np.bool_]) -> float:
+    """Of values (n,) that lie inside; 0 where one of both is the same everywhere."""
     a, b = one[inside] - one[inside].mean(), other[inside] - other[inside].mean()
     length = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / length if length > 0 else 0.0
 
 
-def _rotation(vector: Array) -> Array:
+def rotation(vector: Array) -> Array:
     """(3, 3) of a rotation vector."""
     angle = float(np.linalg.norm(vector))
     if angle < 1e-12:

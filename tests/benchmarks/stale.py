@@ -113,7 +113,13 @@ def judged(body, pose, scout_snr, kind, surroundings, chance):
     snr, sequential = float(chance.uniform(*SNR)), bool(chance.random() < 0.5)
     slices = sliced(body, stack, pose.then(by), snr, sequential, chance)
     asked = Prescription(
-        id=ID, status="OK", patient_position="HFS", stack=stack, plan=PLAN, scout_measurement_id="scout"
+        id=ID,
+        status="OK",
+        patient_position="HFS",
+        stack=stack,
+        anatomy="head",
+        plan=PLAN,
+        scout_measurement_id="scout",
     )
     answer = Answer(id=ID, decision="accepted", patient_position="HFS", stack=stack)
     words = (Feedback(NAME, encode(said)) for said in (asked, answer))

@@ -53,17 +53,6 @@ def test_a_head_that_moved_between_two_scouts_is_found_again_though_the_shading_
     assert deg < 0.6
 
 
-def test_slices_of_another_contrast_tell_where_the_head_has_gone():
-    pose = Pose((5.0, 2.0, -4.0), (4.0, -3.0, 3.0))
-    other = points_of(scout(pose, OTHER, noise=0.02))
-    thick = np.abs(other.places_mm[:, 2] % 15.0) < 5.1
-    found = aligned(Points(other.places_mm[thick], other.values[thick]), scout(noise=0.02), depth_mm=20.0)
-    back = Moved(found.turn.T, -found.turn.T @ found.shift_mm)
-    mm, deg = off(back, pose)
-    assert mm < 1.0
-    assert deg < 1.0
-
-
 def test_what_is_no_such_head_is_unlike_it():
     noise = scout(contrast={}, noise=1.0)
     assert aligned(points_of(scout()), noise).likeness < 0.3
