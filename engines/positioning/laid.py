@@ -40,6 +40,7 @@ class Laid:
     bend_mm: Array  # (node, 3)
     likeness: float  # correlation of what the scout shows and of what it should
     measured: float  # share of the brain's points that the scout shows
+    contrast: float  # correlation of what the scout shows and of the mean's own brightness: below 0 it is turned over
 
     def to_scanner(self, places_mm: Array) -> Array:
         """Places (n, 3) of the mean head, in the scanner."""
@@ -71,9 +72,9 @@ def laid(sheet: Sheet, mean: MeanHead, pose: Pose) -> Laid | None:
     left, sizes, right = np.linalg.svd(matrix)
     posed = Pose(left @ right, float(sizes.mean()), shift)
     matrix, shift = _moved(image, mean.brain, matrix, shift, STRETCHES, _affine)
-    bend, likeness = _bent(image, mean, matrix, shift)
+    bend, likeness, contrast = _bent(image, mean, matrix, shift)
     measured = float(image.at(posed.to_scanner(mean.brain.places_mm))[1].mean())
-    return Laid(mean, posed, matrix, shift, bend, likeness, measured)
+    return Laid(mean, posed, matrix, shift, bend, likeness, measured, contrast)
 
 
 class _Image:
@@ -150,8 +151,8 @@ def _moved(
     return matrix, shift
 
 
-def _bent(image: _Image, mean: MeanHead, matrix: Array, shift: Array) -> tuple[Array, float]:
-    """Displacements (node, 3), and how well the scout is met then."""
+def _bent(image: _Image, mean: MeanHead, matrix: Array, shift: Array) -> tuple[Array, float, float]:
+    """Displacements (node, 3), and how well the scout is met then, in its contrast and in the mean's own."""
     from scipy.linalg import cho_factor, cho_solve  # seldom wanted, and slow to import at the start of the plugin
 
     cloud, shares, stiffness = mean.bending, mean.shares, mean.lattice.stiffness
@@ -169,8 +170,15 @@ def _bent(image: _Image, mean: MeanHead, matrix: Array, shift: Array) -> tuple[A
     values, known = image.at((cloud.places_mm + shares @ bend) @ matrix.T + shift)
     wanted, _, _, _ = match(values, known)
     inside = known > 0
-    likeness = float(np.corrcoef(values[inside], wanted[inside])[0, 1]) if inside.sum() >= FEWEST else 0.0
-    return bend, likeness if np.isfinite(likeness) else 0.0
+    likeness, contrast = (_alike(values[inside], other[inside]) for other in (wanted, cloud.values))
+    return bend, likeness, contrast
+
+
+def _alike(one: Array, other: Array) -> float:
+    """Correlation of values (n,); 0 of few, or where one does not vary."""
+    if len(one) < FEWEST or not (one.std() > 0 and other.std() > 0):
+        return 0.0
+    return float(np.corrcoef(one, other)[0, 1])
 
 
 def _normal(shares: csr_matrix, back: csr_matrix, slopes: Array, weights: Array, stiffness: Array) -> Array:

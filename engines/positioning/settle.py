@@ -9,12 +9,14 @@ from engines.positioning.laid import Laid
 from engines.positioning.pose import Pose, fitted
 from engines.positioning.template import Template
 
-__all__ = ["agreed", "settled", "straightened"]
+__all__ = ["agreed", "apart", "doubt", "kind_of", "settled", "straightened"]
 
 ALIKE: Final = 0.6  # likeness below which nothing was found
 WHOLE: Final = 0.9  # share of the brain from which on a scout shows it all; of less it tells in proportion
+OWN: Final = 0.2  # correlation with the mean's own brightness from which on the contrast is that of T1
 SLACK_MM: Final = 2.0  # by which a body differs from the mean one
 NEAR_MM, NEAR_DEG = 12.0, 12.0  # within which registration must have stayed of what the networks say
+BENT: Final = (0.0, 0.5, 0.5)  # share of the way to the bent landmarks that directions are turned about L, P, S
 Array = NDArray[np.float64]
 
 
@@ -32,6 +34,27 @@ def agreed(template: Template, lies: Laid | None, pose: Pose) -> bool:
     return bool(off_mm <= NEAR_MM and np.rad2deg(apart) <= NEAR_DEG)
 
 
+def kind_of(lies: Laid) -> str:
+    """Which of the template's doubts a scout has: of "part" of a brain, "alike" the mean in contrast, or "unlike"."""
+    if lies.measured < WHOLE:
+        return "part"
+    return "alike" if lies.contrast >= OWN else "unlike"
+
+
+def apart(template: Template, lies: Laid, found_mm: Array, present: Array) -> float:
+    """How far registration and networks lie apart, root mean square over the landmarks that are there, by errors."""
+    marks = [n for n in template.landmarks() if present[n] >= template.present]
+    off = (lies.to_scanner(template.laid_mm) - found_mm)[marks] / lies.posed.scale
+    variances = np.diag(template.errors_mm2).reshape(-1, 3).sum(axis=1)[marks]
+    return float(np.sqrt(((off**2).sum(axis=1) / variances).mean())) if marks else 0.0
+
+
+def doubt(template: Template, lies: Laid, found_mm: Array, present: Array) -> float:
+    """By what errors are larger than of the scouts that the template knows best: two ways that differ both err more."""
+    power, factor = template.doubts.get(kind_of(lies), (0.0, 1.0))
+    return factor * max(apart(template, lies, found_mm, present), 1.0) ** power
+
+
 def settled(template: Template, lies: Laid, found_mm: Array, present: Array) -> tuple[Array, Array]:
     """Places (name, 3) and the covariance (3 name, 3 name) of their errors, of places that networks found.
 
@@ -42,19 +65,22 @@ def settled(template: Template, lies: Laid, found_mm: Array, present: Array) -> 
     places = share * lies.to_scanner(template.laid_mm) + (1 - share) * found_mm
     turned = np.kron(np.eye(len(places)), lies.posed.scale * lies.posed.turn)
     errors = template.errors_mm2 / min(1.0, max(lies.measured, 0.1) / WHOLE)
+    errors = errors * doubt(template, lies, found_mm, present) ** 2
     return straightened(template, _aimed(template, lies), places), turned @ errors @ turned.T
 
 
 def _aimed(template: Template, lies: Laid) -> Pose:
-    """The pose turned half-way to that of the landmarks, as bent, which registration is trusted with."""
+    """The pose turned part of the way to that of the landmarks, as bent, which registration is trusted with."""
     from scipy.spatial.transform import (
         Rotation,  # a tenth of a second, which the start of the plugin should not wait for
     )
 
     marks = [n for n in template.landmarks() if template.trust[n] >= 0.5]
     bent = fitted(template.laid_mm[marks], lies.to_scanner(template.laid_mm[marks]), np.ones(len(marks)), SLACK_MM)
-    half = Rotation.from_matrix([lies.posed.turn, bent.turn]).mean().as_matrix()
-    return Pose(half, lies.posed.scale, lies.posed.shift_mm)
+    posed = lies.posed
+    apart = Rotation.from_matrix(posed.turn.T @ bent.turn).as_rotvec()
+    part = Rotation.from_rotvec(np.array(BENT) * apart).as_matrix()
+    return Pose(posed.turn @ part, posed.scale, posed.shift_mm)
 
 
 def straightened(template: Template, posed: Pose, places_mm: Array) -> Array:

@@ -38,6 +38,7 @@ class Template:
     laid_mm: NDArray[np.float64]  # (name, 3) in the mean head
     trust: NDArray[np.float64]  # (name,) share that registration has in a place, the networks have the rest
     errors_mm2: NDArray[np.float64]  # (3 name, 3 name) covariance of what both together err, in the mean head
+    doubts: Mapping[str, tuple[float, float]]  # kind of scout -> power of how far both ways lie apart, factor on errors
     plane: tuple[int, ...]  # outputs that lie in the plane of symmetry
     line: tuple[int, int]  # outputs whose line is one of the directions of a pose
 
@@ -83,6 +84,7 @@ def _template(read: Mapping[str, Any], mean: MeanHead) -> Template:
         np.array([read["laid"][name] for name in names], np.float64).reshape(-1, 3),
         np.array([read["trust"][name] for name in names], np.float64),
         np.array(read["errors_mm2"], np.float64).reshape(3 * len(names), 3 * len(names)),
+        {kind: (float(power), float(factor)) for kind, (power, factor) in read.get("doubts", {}).items()},
         tuple(names.index(name) for name in read["plane"]),
         (names.index(read["line"][0]), names.index(read["line"][1])),
     )

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from engines.positioning.axes import Implausible, axis
 from engines.positioning.place import place
@@ -20,7 +21,7 @@ from trt_build.landmarks.drawn import HeadPose
 from trt_build.landmarks.heads import EXTENT, NAMES, TRUTH, Subject
 from trt_build.landmarks.mean import reference_turn
 
-__all__ = ["MAIN", "Judged", "Truth", "judged", "truth_of"]
+__all__ = ["FRAME", "MAIN", "Judged", "Truth", "judged", "truth_of"]
 
 MAIN: Final = "brain_axial"  # the plan whose status says whether a scout was accepted
 FRAME: Final = ("left", "anterior", "superior")
@@ -47,6 +48,7 @@ class Judged:
     reasons: tuple[str, ...]  # of MAIN
     mm: float | None = None  # of the middle between AC and PC
     deg: float | None = None  # between the frame of the anatomy's axes and that of the reference pose
+    about_deg: tuple[float, float, float] | None = None  # the same turn about FRAME, its rotation vector
     own_deg: float | None = None  # between the frames of the anatomy's axes, of found and of registered landmarks
     stack_mm: float | None = None  # of the middle of MAIN's stack along its normal
     stack_deg: float | None = None  # between true normal and MAIN's
@@ -112,16 +114,17 @@ def judged(  # noqa: PLR0913, PLR0917 - what was given, and what came of it
     both = [name for name in points if name in truth.points]
     off_mm = {name: float(np.linalg.norm(points[name] - truth.points[name])) for name in both}
     inside90 = {name: off_mm[name] <= found.region90_mm[name] for name in both if name in found.region90_mm}
-    mm = deg = own_deg = stack_mm = stack_deg = None
+    mm = deg = about_deg = own_deg = stack_mm = stack_deg = None
     stack = made[MAIN].stack
     if {"ac", "pc"} <= set(both):
         mm = float(np.linalg.norm(_middle(points) - _middle(truth.points)))
     if all(name in points for name in anatomy.made_of(MAIN)):
-        own_deg = _apart(anatomy, points, truth.points)
-        deg = own_deg if truth.frame is None else _apart(anatomy, points, truth.frame)
+        own_deg, about_deg = _apart(anatomy, points, truth.points)
+        deg, about_deg = (own_deg, about_deg) if truth.frame is None else _apart(anatomy, points, truth.frame)
     if stack is not None:
         stack_mm, stack_deg = _stacks(stack, place(anatomy, MAIN, truth.points, truth.surfaces))
-    return Judged(case, subject, snr, status, reasons, mm, deg, own_deg, stack_mm, stack_deg, off_mm, inside90, ms)
+    errors = (mm, deg, about_deg, own_deg, stack_mm, stack_deg)
+    return Judged(case, subject, snr, status, reasons, *errors, off_mm, inside90, ms)
 
 
 def _middle(points: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -132,18 +135,18 @@ def _apart(
     anatomy: Anatomy,
     found: Mapping[str, NDArray[np.float64]],
     true: Mapping[str, NDArray[np.float64]] | NDArray[np.float64],
-) -> float | None:
-    """Angle in degrees of the turn between two frames, of landmarks or as it is."""
+) -> tuple[float | None, tuple[float, float, float] | None]:
+    """Angle and rotation vector, degrees, of the turn between two frames, of landmarks or as it is."""
     try:
         one, other = (
             points if isinstance(points, np.ndarray) else np.array([axis(name, anatomy, points) for name in FRAME])
             for points in (found, true)
         )
     except Implausible:
-        return None
-    turn = one.T @ other
-    sine = np.linalg.norm((turn - turn.T)[np.tril_indices(3, -1)]) / 2
-    return float(np.rad2deg(np.arctan2(sine, (np.trace(turn) - 1) / 2)))
+        return None, None
+    about = other @ Rotation.from_matrix(one.T @ other).as_rotvec(degrees=True)
+    left, anterior, superior = (float(part) for part in about)
+    return float(np.linalg.norm(about)), (left, anterior, superior)
 
 
 def _stacks(found: Stack, true: Stack) -> tuple[float, float]:

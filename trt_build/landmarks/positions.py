@@ -30,7 +30,7 @@ from trt_build.landmarks.scouts import BAD, Ranges, simulate, turned
 from trt_build.landmarks.strangers import FACELESS, STRANGERS, stranger
 from trt_build.training.step import one_thread
 
-__all__ = ["Options", "run"]
+__all__ = ["CASES", "Options", "run", "scanned"]
 
 TURN_DEG, SHIFT_MM, SNR = 30.0, 40.0, (5.0, 30.0)  # of the poses; about and along each axis
 SEED: Final = 41
@@ -52,7 +52,7 @@ class Options:
     bad: int = 100  # of each kind
     workers: int = 2
     allow_unsigned: bool = field(default=False)
-    strangers: int = 48  # 3-D, of each head that is no subject of the folder
+    strangers: int = 18  # 3-D, of each head that is no subject of the folder
 
 
 def run(options: Options) -> None:
@@ -96,7 +96,7 @@ def _some(job: tuple[Options, str, int, int]) -> list[Judged]:
     for number in range(first, end):
         chance = np.random.default_rng([SEED, [*CASES, *BAD, *STRANGERS].index(case), number])
         subject = heads[number % len(heads)]
-        lies, scout, snr = _made(case, subject, chance)
+        lies, scout, snr = scanned(case, subject, chance)
         began = time.perf_counter()
         found = find(scout, template, far_infer, near_infer)
         ms = (time.perf_counter() - began) * 1e3
@@ -114,7 +114,7 @@ SCAN: Final[Mapping[str, Callable[[Drawn, float, np.random.Generator], Scout]]] 
 CASES: Final = tuple(SCAN)
 
 
-def _made(case: str, subject: Subject, chance: np.random.Generator) -> tuple[HeadPose | None, Scout, float]:
+def scanned(case: str, subject: Subject, chance: np.random.Generator) -> tuple[HeadPose | None, Scout, float]:
     """A scout of one kind of case; where the head lies, None where there is none to be found."""
     snr = float(chance.uniform(*SNR))
     if case in BAD:

@@ -195,6 +195,7 @@ def template_from(data: Path) -> Template:
         laid_mm=np.round(laid_mm, 2),
         trust=np.ones(count),
         errors_mm2=np.eye(3 * count),
+        doubts={},
         plane=tuple(NAMES.index(name) for name in PLANE),
         line=(NAMES.index("pc"), NAMES.index("ac")),
     )
@@ -231,6 +232,7 @@ def as_json(template: Template) -> dict[str, Any]:
         "laid": {name: np.round(place, 2).tolist() for name, place in zip(names, template.laid_mm, strict=True)},
         "trust": {name: round(float(share), 3) for name, share in zip(names, template.trust, strict=True)},
         "errors_mm2": np.round(template.errors_mm2, 3).tolist(),
+        "doubts": {kind: [round(value, 3) for value in pair] for kind, pair in template.doubts.items()},
         "plane": [names[n] for n in template.plane],
         "line": [names[n] for n in template.line],
         "hulls": {surface: points.tolist() for surface, points in template.hulls.items()},

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from trt_build.landmarks.judge import MAIN, Judged
+from trt_build.landmarks.judge import FRAME, MAIN, Judged
 from trt_build.landmarks.scouts import BAD
 
 __all__ = ["figures_of", "write"]
@@ -60,6 +60,7 @@ def write(rows: Sequence[Judged], about: Mapping[str, Any], out: Path) -> dict[s
         "figures": {name: {"value": value, "unit": _unit(name)} for name, value in figures.items()},
         "kinds": kinds,
         "landmarks_mm": _landmarks(rows),
+        "turns_deg": _turns(rows),
     }
     (out / "report.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     (out / "report.md").write_text(_text(rows, figures, kinds, about), encoding="utf-8")
@@ -111,6 +112,38 @@ def _landmarks(rows: Sequence[Judged]) -> dict[str, dict[str, float]]:
     return made
 
 
+def _turns(rows: Sequence[Judged]) -> dict[str, dict[str, float]]:
+    """Where degrees come from: root mean squares about each axis, of subjects' means and of scouts about these."""
+    found = [row for row in rows if row.case == "3-D" and row.status[MAIN] != "REFUSED" and row.about_deg is not None]
+    if not found:
+        return {}
+    about = np.array([row.about_deg for row in found])
+    names = np.array([row.subject for row in found])
+    means = np.array([about[names == name].mean(axis=0) for name in dict.fromkeys(names.tolist())])
+    within = np.mean([about[names == name].var(axis=0) for name in dict.fromkeys(names.tolist())], axis=0)
+    parts = {"all": (about**2).mean(axis=0), "subjects": (means**2).mean(axis=0), "scouts": within}
+    return {
+        name: dict(zip(FRAME, np.round(np.sqrt(squares), 3).tolist(), strict=True)) for name, squares in parts.items()
+    }
+
+
+def _whence(rows: Sequence[Judged]) -> list[str]:
+    turns = _turns(rows)
+    if not turns:
+        return []
+    what = {
+        "all": "all 3-D scouts",
+        "subjects": "means of subjects",
+        "scouts": "scouts about their subject's mean",
+    }
+    return [
+        "",
+        "| degrees, root mean square | about left | about anterior | about superior |",
+        "|---|---|---|---|",
+        *(f"| {what[name]} | " + " | ".join(f"{deg:.2f}" for deg in of.values()) + " |" for name, of in turns.items()),
+    ]
+
+
 def _text(
     rows: Sequence[Judged], figures: Mapping[str, float], kinds: Mapping[str, Any], about: Mapping[str, Any]
 ) -> str:
@@ -138,7 +171,8 @@ def _text(
         "(standard deviations) when another registration looks at the same 2 mm volumes. "
         f"Accepted: `{MAIN}` is OK. Medians, P95 and coverage are of 3-D "
         "scouts that were not refused, the worst is of accepted ones: no line where none was. "
-        "Refusal: no plan of a scout without a whole head is OK.",
+        "Refusal: no plan of a scout without a whole head is OK. Colin27 and the MNI template are of younger people "
+        "that no network, mean head or region has seen; the template has no face, and rings for skull and skin.",
         "",
         "| scouts | n | OK | REVIEW | REFUSED | median, P95, worst mm | median, P95, worst deg | by points | "
         "coverage 90 % | ms |",
@@ -154,6 +188,7 @@ def _text(
         held = f"{100 * kind['coverage90']:.1f} %" if "coverage90" in kind else "-"
         counts = " | ".join(str(kind[name]) for name in ("scouts", "ok", "review", "refused"))
         lines.append(f"| {case} | {counts} | {mm} | {deg} | {own} | {held} | {kind['ms']:.0f} |")
+    lines += _whence(rows)
     lines += ["", "| landmark | median mm | P95 mm | coverage of 90 % |", "|---|---|---|---|"]
     for name, of in _landmarks(rows).items():
         lines.append(f"| {name} | {of['median']:.2f} | {of['p95']:.2f} | {100 * of['coverage90']:.0f} % |")

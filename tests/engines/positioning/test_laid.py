@@ -1,5 +1,7 @@
 """Laws of the mean head upon a scout: it comes to lie where the head lies, in any contrast, under any shading."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -11,7 +13,7 @@ from engines.positioning.laid import laid
 from engines.positioning.mean_head import mean_head, packed
 from engines.positioning.pose import Pose
 from engines.positioning.scout import Scout
-from engines.positioning.settle import agreed, settled
+from engines.positioning.settle import agreed, apart, kind_of, settled
 from engines.positioning.surfaces import Outline
 from engines.positioning.template import template_of
 
@@ -62,6 +64,7 @@ def test_it_comes_to_lie_where_the_head_lies(template, contrast):
     deg, mm = off(found, TRUE, template)
     assert deg < 0.4
     assert mm < 0.8
+    assert kind_of(found) == ("unlike" if contrast == "turned over" else "alike")
 
 
 def test_the_signal_of_a_poor_scout_is_enough(template):
@@ -113,9 +116,24 @@ def test_what_is_known_of_half_a_brain_is_believed_half_as_much(template):
     half = laid(Sheet(seen), template.mean, beside(TRUE, 3.0, 3.0))
     assert whole.measured > 0.99
     there = whole.to_scanner(template.laid_mm), np.ones(len(template.names))
-    one, other = (np.trace(settled(template, lies, *there)[1]) / lies.posed.scale**2 for lies in (whole, half))
+    plain = replace(template, doubts={})
+    one, other = (np.trace(settled(plain, lies, *there)[1]) / lies.posed.scale**2 for lies in (whole, half))
     assert other / one == pytest.approx(0.9 / half.measured, rel=0.02)
     assert 1.2 < other / one < 3.0
+
+
+def test_regions_grow_with_what_registration_and_networks_differ_by(template):
+    lies = laid(Sheet(scout(template.mean)), template.mean, beside(TRUE, 3.0, 3.0))
+    knows = replace(template, doubts={"alike": (1.0, 2.0)})
+    same, there = lies.to_scanner(template.laid_mm), np.ones(len(template.names))
+    other = same + np.array((4.0, 0.0, 0.0))
+    assert apart(knows, lies, same, there) == pytest.approx(0.0)
+    ratio = apart(knows, lies, other, there)
+    assert ratio > 2.0
+    one, two = (np.trace(settled(knows, lies, found, there)[1]) for found in (same, other))
+    assert two / one == pytest.approx(ratio**2)
+    unknown = np.trace(settled(replace(template, doubts={}), lies, other, there)[1])
+    assert one / unknown == pytest.approx(4.0)
 
 
 @pytest.mark.parametrize("snr", [5.0, 12.0, 30.0])

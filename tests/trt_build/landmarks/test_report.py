@@ -36,6 +36,7 @@ def test_a_shift_and_a_turn_come_out_as_made():
     half = np.deg2rad(4.0) / 2
     turned = judge(posed(quaternion=(0.0, 0.0, np.sin(half), np.cos(half))))
     assert turned.deg == pytest.approx(4.0, abs=1e-6)
+    assert np.abs(turned.about_deg) == pytest.approx((0.0, 0.0, 4.0), abs=0.1)
 
 
 def test_figures_are_of_accepted_scouts_and_of_stopped_ones(tmp_path):
