@@ -18,7 +18,8 @@ from protocols.stream import Node
 __all__ = ["gain"]
 
 CODE = "gain_change"
-BLOCK = 8  # readouts whose noise is taken together: known to 0.4 dB
+BLOCK = 8  # readouts whose noise is taken together, and more of short ones:
+ENOUGH = 672  # samples of a coil by which its noise is known to 0.4 dB
 MOST_READOUTS = 32  # of one batch, from all over it
 SHORTEST = 32  # samples
 OTHER = flag_mask(
@@ -34,7 +35,7 @@ def gain(context: Context) -> Node:
     `gain_change`: how far the noise of the coil that changed most lies from where it was at first, in dB. A receiver's
     gain carries noise and signal alike, so that no line has to come twice, and motion is no change of it. Told when it
     breaks the limit, and the worst at the end. UNKNOWN is a scan with fewer than sixteen readouts in the outer half of
-    k-space. What changes a coil's signal and leaves its noise is not seen.
+    k-space, or 28 of 192 samples. What changes a coil's signal and leaves its noise is not seen.
     """
     return behind(lambda: _Watch(context))
 
@@ -73,9 +74,10 @@ class _Watch:
         self._readouts += len(which)
         for begin in range(0, len(which), BLOCK):
             some = which[begin : begin + BLOCK]
-            course.waiting.append(ends_of(message.samples[some]))
+            ends = ends_of(message.samples[some])
+            course.waiting.append(ends)
             course.gathered += len(some)
-            if course.gathered >= BLOCK:
+            if course.gathered >= max(BLOCK, ENOUGH // (2 * ends.shape[3])):
                 yield from self._judge(course, headers[some[-1]])
 
     def close(self) -> Iterator[Flag]:

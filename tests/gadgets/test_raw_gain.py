@@ -6,6 +6,7 @@ import pytest
 from gadgets.raw_gain import gain
 from protocols.events import Flag, Severity
 from protocols.mrd import AcqFlag
+from tests.engines.coils import noise_like
 from tests.engines.quality.readouts import scanned
 from tests.making import TOML, context, readouts, scan
 
@@ -43,6 +44,16 @@ def test_a_steady_head_passes_in_every_one_of_ten_scans_and_its_motion_is_no_cha
         assert flag.severity is Severity.PASS
         (flag,) = flags([*batches(seed), *(b for b in batches(seed + 20, coil=0, since=0, db=0.0))])
         assert flag.severity is Severity.PASS
+
+
+def test_the_noise_of_short_readouts_wanders_by_less_than_two_thirds_of_the_limit():
+    worst = []
+    for seed in range(6):
+        steady = noise_like((640, 8, 192), seed)
+        parts = [steady[begin : begin + 8] for begin in range(0, 640, 8)]
+        (flag,) = flags(readouts([0] * 8, data=part, coils=8, samples=192) for part in parts)
+        worst.append(flag.score)
+    assert np.mean(worst) < 0.65 * 3.0
 
 
 def test_without_a_limit_or_with_too_few_outer_lines_it_is_unknown_and_noise_readouts_do_not_count():
