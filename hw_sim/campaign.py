@@ -25,6 +25,7 @@ from protocols.scan import Scan
 __all__ = ["SCOUT", "Outcome", "campaign", "found_at", "found_by", "with_scouts"]
 
 QUIET_S: Final = 0.05  # after CLOSE, until no flag can be on its way
+SILENCE_S: Final = 180.0  # of a plugin, before it is given up: whoever shares the machine may halt it for a while
 FIRST_S: Final = 10.0  # for the first flag of all, when the bus is being joined
 BURST: Final = 8  # readouts
 PAUSE_NS: Final = 6_000_000
@@ -180,7 +181,7 @@ def _bursts(readouts: Iterable[Readouts]) -> Iterator[tuple[int, Readouts]]:
 
 def _played(ready: _Ready, address: Address, bus: Subscriber, wait_s: float) -> Outcome:
     trial = ready.trial
-    session = Session(address.host, address.port, _kind(trial).protocol)
+    session = Session(address.host, address.port, _kind(trial).protocol, silence_s=SILENCE_S)
     sent = ((0, batch) for batch in ready.readouts) if trial.kind == SCOUT else _bursts(ready.readouts)
     result = play(session, write_header(ready.scan), sent, WallClock())
     flags, unknown = [], set()
