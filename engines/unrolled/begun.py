@@ -24,7 +24,7 @@ Planes: TypeAlias = NDArray[np.float32]
 
 NEAR, MOST_BESIDE = 8, 0.005  # lines to either side of the centre; share of their signal that may lie beside the box
 SURE: Final = 5  # standard deviations of the noise
-LIKE: Final = (0.005, 0.06)  # lambda with which an image is as good a linear one as with 0.01, or better
+LIKE: Final = (0.005, 0.15)  # lambda with which a linear image is about as good as with 0.01, or better; see README.md
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,13 +82,14 @@ def linear_solver(prepared: Prepared) -> Solver:
 
 
 def _linear_image(begun: Begun) -> Complex:
-    """Image (y, x) of all lines, the withheld ones too."""
+    """Image (y, x) of all lines, the withheld ones too, as bright as the object: lambda dims what is fully sampled."""
     prepared, planes = begun.prepared, begun.start
     assert planes is not None  # noqa: S101 (serves_linear)
     image = planes[0]
     if prepared.predictor is not None and begun.companion is not None:
         image = image + as_planes(prepared.box, give_back(prepared.predictor, begun.measured - begun.companion))
-    return whole_image(prepared.box, image) / np.float32(prepared.averages**0.5)
+    undimmed = (1 + prepared.box.columns_problem.regularisation) / prepared.averages**0.5
+    return whole_image(prepared.box, image) * np.float32(undimmed)
 
 
 def _stays(prepared: Prepared, hybrid: Complex) -> None:

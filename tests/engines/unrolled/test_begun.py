@@ -28,7 +28,7 @@ def test_the_linear_image_is_that_of_all_lines_though_some_were_withheld(average
     problem = prepared.box.columns_problem
     maps = scene.calibration.maps * close_support(scene.calibration)
     alone = prepare_columns(maps, MASK, problem.regularisation, (prepared.box.rows, prepared.box.columns))
-    wanted = solve_columns(invert_columns(alone), scene.frame)
+    wanted = solve_columns(invert_columns(alone), scene.frame) * (1 + problem.regularisation)
     assert len(prepared.withheld)
     assert nrmse(linear_solver(prepared)(scene.frame, None).pixels, wanted) < 1e-3
 
@@ -57,7 +57,18 @@ def test_it_begins_anew_where_the_inverse_came_in_between():
     assert draw(network, None, prepared, scene.frame, None, begun).consistency == "columns"
 
 
-@pytest.mark.parametrize(("regularisation", "serves"), [(0.001, False), (0.01, True), (0.05, True), (0.2, False)])
+def test_the_linear_image_is_as_bright_as_the_object_whatever_lambda_is():
+    scene = make_scene(MASK)
+    where = np.abs(scene.target) > 10
+    for regularisation in (0.01, 0.15):
+        used = MASK & ~withheld_lines(MASK, 0.03)
+        prepared = ready(scene, strength_of(scene.calibration, used, regularisation))
+        made = linear_solver(prepared)(scene.frame, None).pixels
+        bright = np.vdot(scene.target[where], made[where]).real / np.vdot(scene.target[where], scene.target[where]).real
+        assert bright == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize(("regularisation", "serves"), [(0.001, False), (0.01, True), (0.1, True), (0.3, False)])
 def test_the_inverse_serves_where_its_lambda_suits_a_linear_image(regularisation, serves):
     scene = make_scene(MASK)
     used = MASK & ~withheld_lines(MASK, 0.03)
