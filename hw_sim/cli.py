@@ -40,6 +40,9 @@ Coils = Annotated[int, typer.Option(min=4, max=64, help="Receive loops around th
 Position = Annotated[str, typer.Option(help="How the patient lies: HFS, HFP, HFDR, HFDL, FFS, FFP, FFDR, FFDL.")]
 Turn = Annotated[tuple[float, float, float], typer.Option(help="Turn of the patient, rotation vector in degrees, LPS.")]
 Shift = Annotated[tuple[float, float, float], typer.Option(help="Shift of the patient, mm, LPS.")]
+Subject = Annotated[
+    str, typer.Option(help="Whom the header names (patientID): `scanside serve --priors` knows him again by it.")
+]
 
 FAULT: Final = "What goes wrong, NAME@PLACE:STRENGTH,key=value; may be repeated; see `scanside-sim faults`."
 
@@ -54,13 +57,14 @@ def _fail(problem: object) -> typer.Exit:
 
 
 @app.command()
-def exam(
+def exam(  # noqa: PLR0913, PLR0917 - a command line has many options
     name: Annotated[str, typer.Argument(help="Name of an exam (head), or a .toml file.")] = "head",
     connect: Annotated[str | None, typer.Option(help="HOST:PORT; absent: a plugin is started for the exam.")] = None,
     bus: Bus = None,
     out: Out = Path("out/exam"),
     virtual_time: Annotated[bool, typer.Option(help="Do not wait for the sequence's own times.")] = False,  # noqa: FBT002
     obey: Annotated[bool, typer.Option(help="Stop, and acquire again, as the plugin advises.")] = False,  # noqa: FBT002
+    subject: Subject = "",
 ) -> None:
     """Run a whole exam in real time and show what came of it in OUT/index.html.
 
@@ -68,7 +72,7 @@ def exam(
     """
     from hw_sim.commands import exam_command
 
-    _run(lambda: exam_command(name, connect, bus, out, virtual_time=virtual_time, obey=obey))
+    _run(lambda: exam_command(name, connect, bus, out, virtual_time=virtual_time, obey=obey, subject=subject))
 
 
 @app.command()
@@ -94,6 +98,7 @@ def scan(  # noqa: PLR0913, PLR0917 - a command line has many options
         str, typer.Option(help="What is done with it: accept, override (5 mm off) or refuse.")
     ] = "accept",
     patience: Annotated[float, typer.Option(min=0, help="Seconds to wait, then the default planes are taken.")] = 60.0,
+    subject: Subject = "",
 ) -> None:
     """Play one scan protocol to a plugin.
 
@@ -104,9 +109,10 @@ def scan(  # noqa: PLR0913, PLR0917 - a command line has many options
     from hw_sim.prescribed import AtDesk, decision_of
 
     def command() -> int:
+        lying = _lying(position, turn, shift)
         waiting = None if desk is None else AtDesk(desk, decision_of(decide), patience)
         wanted = Wanted(_here(port) or connect, bus, out, patient, coils, virtual_time, tuple(fault or ()), at)
-        return scan_command(protocol, replace(wanted, lying=_lying(position, turn, shift), desk=waiting))
+        return scan_command(protocol, replace(wanted, lying=lying, desk=waiting, subject=subject))
 
     _run(command)
 

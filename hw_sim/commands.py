@@ -60,6 +60,7 @@ class Wanted:
     at: int | None = None
     lying: Lying = SUPINE
     desk: AtDesk | None = None
+    subject: str = ""
 
 
 class _Bars(ExitStack):
@@ -120,7 +121,9 @@ def _verdict(shown: list[Shown], result_file: Path) -> int:
     return int(code)
 
 
-def exam_command(name: str, connect: str | None, bus: str | None, out: Path, *, virtual_time: bool, obey: bool) -> int:
+def exam_command(  # noqa: PLR0913 - one for each option
+    name: str, connect: str | None, bus: str | None, out: Path, *, virtual_time: bool, obey: bool, subject: str
+) -> int:
     """Run an exam; returns the exit code."""
     wanted = load_exam(name)
     out.mkdir(parents=True, exist_ok=True)
@@ -128,7 +131,7 @@ def exam_command(name: str, connect: str | None, bus: str | None, out: Path, *, 
         stack.enter_context(threadpool_limits(1))
         where = _address(connect, bus) if connect else stack.enter_context(started(out / "plugin.log"))
         with _Bars() as bars:
-            shown = run_exam(wanted, Sending(where, virtual_time, obey), out, bars.watch)
+            shown = run_exam(wanted, Sending(where, virtual_time, obey, subject), out, bars.watch)
     return _verdict(shown, out / "index.html")
 
 
@@ -136,7 +139,7 @@ def scan_command(name: str, wanted: Wanted) -> int:
     """Play one scan; returns the exit code."""
     protocol, simulate = sequence_of(name)
     faults = [ask(text, wanted.at) for text in wanted.faults]
-    sending = Sending(_address(wanted.connect, wanted.bus), wanted.virtual_time)
+    sending = Sending(_address(wanted.connect, wanted.bus), wanted.virtual_time, subject=wanted.subject)
     words: tuple[Feedback, ...] = ()
     if wanted.desk is not None:
         simulate, words = at_desk(simulate, wanted.lying, wanted.desk, lambda line: SCREEN.print(line, markup=False))

@@ -21,7 +21,7 @@ from hw_sim.faults import Asked, Staged, ask, stage
 from hw_sim.head import load_nifti, mni_head
 from hw_sim.link import Session, play
 from hw_sim.pacing import ahead, at_once, every
-from hw_sim.paperwork import Order
+from hw_sim.paperwork import Order, named
 from hw_sim.phantom import ASYMMETRIC
 from hw_sim.phantom_acr import ACR_LIKE
 from hw_sim.planned import Planned
@@ -58,6 +58,7 @@ class Body(_Table):
     """Who lies in the scanner."""
 
     body: Annotated[str, Field(description="mni, phantom, acr (cylinder phantom), or a NIfTI file")] = "mni"
+    subject: Annotated[str, Field(description="patientID of the header, by which a server knows him again")] = ""
     position: Annotated[str, Field(pattern=r"^[HF]F(S|P|DR|DL)$")] = "HFS"
     turn_deg: Annotated[Vector, Field(description="how the head is turned: rotation vector, LPS")] = (0.0, 0.0, 0.0)
     shift_mm: Annotated[Vector, Field(description="how far it lies off the isocentre, LPS")] = (0.0, 0.0, 0.0)
@@ -126,6 +127,7 @@ class Sending:
     address: Address
     virtual_time: bool = False
     obey: bool = False
+    subject: str = ""  # whom the header names; an exam's file may, too
 
 
 def exam_names() -> tuple[str, ...]:
@@ -186,7 +188,8 @@ def run_scan(staged: Staged, config: str, sending: Sending, watch: Watch) -> Res
     clock: Clock = VirtualClock() if sending.virtual_time else WallClock()
     where = sending.address
     session = Session(where.host, where.port, config, where.bus, obeys=sending.obey)
-    return play(session, write_header(played.scan), _watched(timed, name, count, watch), clock, staged.cut)
+    header = named(write_header(played.scan), sending.subject)
+    return play(session, header, _watched(timed, name, count, watch), clock, staged.cut)
 
 
 def run_exam(exam: Exam, sending: Sending, out: Path, watch: Watch) -> list[Shown]:
@@ -198,7 +201,8 @@ def run_exam(exam: Exam, sending: Sending, out: Path, watch: Watch) -> list[Show
     watch("patient", 0, 1)
     scanner = Scanner(patient_of(exam.patient.body), exam.array.array)
     watch("patient", 1, 1)
-    room = _Room(exam, scanner, replace(sending, obey=sending.obey or exam.obey), out, watch)
+    sending = replace(sending, obey=sending.obey or exam.obey, subject=sending.subject or exam.patient.subject)
+    room = _Room(exam, scanner, sending, out, watch)
     for step, wrong in zip(exam.scans, faults, strict=True):
         room.before(step)
         first = room.scan(step, wrong)

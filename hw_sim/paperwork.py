@@ -1,5 +1,6 @@
 """The header of a simulated scan and the headers of its readouts."""
 
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +14,7 @@ from protocols.mrd import ACQUISITION
 from protocols.scan import Encoding, Limit, Scan
 from protocols.simulate import Simulate
 
-__all__ = ["TICK_NS", "Order", "first_line", "headers", "scan_of"]
+__all__ = ["TICK_NS", "Order", "first_line", "headers", "named", "scan_of"]
 
 TICK_NS: Final = 2_500_000  # the scanner's clock counts 2.5 ms
 MIDNIGHT_TICKS: Final = 14_400_000  # the exam begins at ten in the morning
@@ -29,6 +30,19 @@ class Order:
     begins_ns: int = 0
     only: tuple[int, ...] = ()  # slices to acquire; none: all of them
     table: Table = HOME
+
+
+def named(xml: str, subject: str) -> str:
+    """A header that names the subject as its patientID, in front of all else as the schema has it; "" names nobody."""
+    if not subject:
+        return xml
+    root = ET.fromstring(xml)  # noqa: S314 - it was written here
+    space = root.tag.rpartition("}")[0] + "}"
+    who = ET.Element(f"{space}subjectInformation")
+    ET.SubElement(who, f"{space}patientID").text = subject
+    root.insert(0, who)
+    ET.register_namespace("", space[1:-1])
+    return ET.tostring(root, encoding="unicode", xml_declaration=True)
 
 
 def first_line(lines: Lines) -> int:
