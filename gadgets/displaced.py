@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engines.card import parse_card
 from engines.errors import ModelError
@@ -33,7 +34,7 @@ TASK: Final = "landmarks"
 FEWEST: Final = 4  # slices that tell a head's place
 DEPTH_MM: Final = 20.0  # beneath the skin, where nobody knows where the brain is
 ALIKE: Final = 0.5  # correlation below which the images do not tell where they lie
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 20.0  # at the end of a scan, on a machine that is busy
 ADVICE: Final = "take a new scout and prescribe anew: the patient has moved"
 
 
@@ -107,10 +108,17 @@ class Displaced:
 
 
 def _moved(scout: Scout, asked: Prescription, stack: Stack, slices: tuple[Slab, ...]) -> Moved:
-    """What takes places of now to those of the scout, by the brain, or by all that lies deep where none is found."""
-    sheet, template = Sheet(scout), _template(asked.anatomy)
-    brain = None if template is None else brain_in(sheet, template, asked.plan, stack)
-    return moved_since(points_in(slices), sheet, beneath(sheet, DEPTH_MM) if brain is None else brain)
+    """What takes places of now to those of the scout."""
+    sheet, counts = _compared(scout, asked.anatomy, asked.plan, stack)
+    return moved_since(points_in(slices), sheet, counts)
+
+
+@lru_cache(maxsize=4)
+def _compared(scout: Scout, anatomy: str, plan: str, stack: Stack) -> tuple[Sheet, NDArray[np.bool_]]:
+    """A scout and its voxels that count: the brain, or all that lies deep where none is found."""
+    sheet, template = Sheet(scout), _template(anatomy)
+    brain = None if template is None else brain_in(sheet, template, plan, stack)
+    return sheet, beneath(sheet, DEPTH_MM) if brain is None else brain
 
 
 @lru_cache(maxsize=4)

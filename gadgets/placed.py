@@ -21,7 +21,7 @@ __all__ = ["placed"]
 REPEAT = "prescribe anew from a new scout, or go on with the slices as they are"
 
 
-def placed(context: Context, mm: float = 1.0, deg: float = 1.0, moved_mm: float = 4.0, moved_deg: float = 3.0) -> Node:
+def placed(context: Context, mm: float = 1.0, deg: float = 1.0, moved_mm: float = 3.6, moved_deg: float = 3.0) -> Node:
     """Compare every image with the prescription that the console names at the scan's beginning, if it names one.
 
     A console says what was asked of it and what it has set, as MRD 1028 `ScansidePrescription`. Flagged are: other

@@ -17,10 +17,10 @@ __all__ = ["beneath", "moved_since", "points_in"]
 
 Array: TypeAlias = NDArray[np.float64]
 SHADE_MM: Final = 9.0  # about which brightness is divided by its mean: near a coil it is six times that of the middle
-WIDTHS_MM: Final = (9.0, 4.5)  # full widths at half maximum of the smoothing, coarse and fine
+WIDTHS_MM: Final = (9.0, 3.5)  # full widths at half maximum of the smoothing, coarse and fine
 STEP_MM: Final = 4.0  # between the points of a slice
 NEAR: Final = 4  # voxels beside what counts, from which a head may come
-MOST: Final = 12_000  # points
+MOST: Final = 8_000  # points: three times as many tell no more
 FEWEST: Final = 300  # of them that a comparison needs
 STEPS: Final = 25
 ENOUGH: Final = 1e-2  # mm, and mrad times 10 cm: a step that is smaller is the last
