@@ -63,9 +63,10 @@ class Examiner:
             self._given_up = isinstance(opened, str)
             yield from self._unknown(image, wrong, opened)
             return
+        assert image.phased is not None  # noqa: S101
         try:
-            own = self._ask(opened, image.pixels)
-            linear = None if image.companion is None else self._ask(opened, image.companion())
+            own = self._ask(opened, image.phased)
+            linear = None if image.behind is None else self._ask(opened, image.behind())
         except EngineError as error:
             self._given_up = True
             yield from self._unknown(image, f"the network failed: {error}", opened)
@@ -79,9 +80,9 @@ class Examiner:
         """There was no time for an image."""
         yield from self._unknown(image, "there was no time, or no way, to judge this", self.loan.state())
 
-    def _ask(self, opened: Opened, pixels: NDArray[np.generic]) -> Answers:
-        """Show the network magnitudes (1, 1, y, x); raises EngineError, also when its time has passed."""
-        seen = np.abs(pixels[0, 0])
+    def _ask(self, opened: Opened, phased: NDArray[np.complex64]) -> Answers:
+        """Show the network a complex image (1, y, x); raises EngineError, also when its time has passed."""
+        seen = phased[0]
         began = time.perf_counter()
         patience_s = self.context.protocol.deadlines.get(CODE, PATIENCE_MS) / 1e3
         answer = self.loan.run(opened.whole, dict(planes_of(seen)), patience_s)
@@ -104,7 +105,7 @@ class Examiner:
             return f"R = {acceleration:g}, made for {low:g} to {high:g}"
         if not all(map(_not_interpolated, *_pixel_mm(encoding))):
             return "its pixels are interpolated, and the network knows those that were measured"
-        return _unlike_a_head(image.pixels[0, 0])
+        return _unlike_a_head(image.pixels[0, 0]) or _without_phase(image.phased)
 
     def _unknown(self, image: Image, why: str, opened: Opened | str) -> Iterator[Flag]:
         if CODE in self._said:
@@ -184,6 +185,13 @@ def _unlike_a_head(pixels: NDArray[np.generic]) -> str:
     seen = plain(np.abs(pixels))
     if seen is not None and seen.too_plain:
         return f"it is even inside ({seen.change:.1%} from pixel to pixel) as phantoms are, and made for heads"
+    return ""
+
+
+def _without_phase(phased: NDArray[np.complex64] | None) -> str:
+    """What keeps an image from being asked for its phase; empty where nothing does."""
+    if phased is None or not phased.imag.any():
+        return "it has no phase, by which the network tells motion"
     return ""
 
 

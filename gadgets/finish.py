@@ -1,8 +1,8 @@
 """finish: from a complex reconstruction to the image a console can show: size, scale, window, series, story."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -95,15 +95,18 @@ class _Series:
             "Scanside.LatencyMs": f"{latency_ms:.3f}",
             "Scanside.Flags": [f"{flag.severity.value} {flag.code}" for flag in flags] or "none",
         }
-        behind = None if made.companion is None else partial(self._companion, made.companion, context)
+        behind = None if made.companion is None else partial(_resized, made.companion, context)
+        told = Image(header, values, meta, flags, made.arrived_ns, phased=image, behind=behind)
+        if behind is not None:
+            told = replace(told, companion=partial(self._companion, behind))
         if made.noise_std is None:
-            return Image(header, values, meta, flags, made.arrived_ns, companion=behind)
+            return told
         if self.noise is None or self.noise[0] is not made.noise_std:
             self.noise = made.noise_std, _noise(made.noise_std, values.shape[-2:], context) * np.float32(self.scale)
-        return Image(header, values, meta, flags, made.arrived_ns, self.noise[1], behind)
+        return replace(told, noise_std=self.noise[1])
 
-    def _companion(self, pixels: NDArray[np.complex64], context: Context) -> NDArray[np.generic]:
-        return self._values(_resized(pixels, context))[0]
+    def _companion(self, behind: Callable[[], NDArray[np.complex64]]) -> NDArray[np.generic]:
+        return self._values(behind())[0]
 
     def _values(self, image: NDArray[np.complex64]) -> tuple[NDArray[np.generic], int]:
         if self.pixels == "complex64":

@@ -148,6 +148,8 @@ class Image:
     arrived_ns: int = 0  # of its last readout, monotonic clock
     noise_std: NDArray[np.float32] | None = None  # (y, x) of the middle partition, in units of the pixels
     companion: Callable[[], NDArray[np.generic]] | None = None  # makes the linear image behind a network's, as `pixels`
+    phased: NDArray[np.complex64] | None = None  # (z, y, x) the image with its phase, in units of its own
+    behind: Callable[[], NDArray[np.complex64]] | None = None  # makes the linear image behind a network's, as `phased`
 
 
 @dataclass(frozen=True, slots=True)

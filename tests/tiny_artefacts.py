@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from engines.artefacts import planes
 from engines.artefacts.names import ARTEFACTS, BORDER
 from tests.tiny_model import OPSET, Graph, port_tables
 
-IMAGE, SPECTRUM = ["frame", 3, "y", "x"], ["frame", 2, "y/2", "x/2"]
+IMAGE, SPECTRUM = ["frame", planes.IMAGE, "y", "x"], ["frame", planes.SPECTRUM, "y/2", "x/2"]
 EACH, PLACE = ["frame", len(ARTEFACTS)], ["frame", len(ARTEFACTS), f"y/{BORDER}", f"x/{BORDER}"]
 CARD = """name = "{name}"
 version = "1.0"
@@ -49,7 +50,7 @@ def graph_of(finds, flaw):
     graph = Graph()
     doubled = graph.scaled("image", 2.0)
     seen = graph.spoilt(doubled, flaw) if flaw in ("nan", "error") else doubled
-    kernel = np.zeros((len(ARTEFACTS), 3, BORDER, BORDER), np.float32)
+    kernel = np.zeros((len(ARTEFACTS), planes.IMAGE, BORDER, BORDER), np.float32)
     kernel[:, 0] = 0.5 / BORDER**2
     place = graph.add("Conv", seen, graph.constant(kernel, np.float32), strides=[BORDER, BORDER])
     strongest = graph.add("ReduceMax", place, graph.constant([2, 3]), keepdims=0)
@@ -77,8 +78,8 @@ def make_artefacts(folder, name="tiny_artefacts", finds="motion", flaw="", matri
     path = Path(folder) / name
     path.mkdir(parents=True)
     random = np.random.default_rng(0)
-    image = random.uniform(0, 0.5, (1, 3, 32, 48)).astype(np.float32)
-    given = {"image": image, "spectrum": random.standard_normal((1, 2, 16, 24)).astype(np.float32)}
+    image = random.uniform(0, 0.5, (1, planes.IMAGE, 32, 48)).astype(np.float32)
+    given = {"image": image, "spectrum": random.standard_normal((1, planes.SPECTRUM, 16, 24)).astype(np.float32)}
     wanted = {port: value.astype(np.float32) for port, value in answer(image, finds).items()}
     if flaw == "self-test":
         wanted["severity"] = 2 * wanted["severity"]

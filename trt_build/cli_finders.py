@@ -13,8 +13,8 @@ __all__ = ["landmarks", "positions", "train_artefacts", "train_landmarks"]
 def train_artefacts(
     folder: Annotated[Path, typer.Argument(help="Folder of NIfTI volumes, with split.csv or without.")],
     out: Annotated[Path, typer.Option(help="Folder for the simulated images and checkpoint.pt.")],
-    scans: Annotated[int, typer.Option(min=1, help="Simulated scans, three images each.")] = 2560,
-    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")] = 7000,
+    scans: Annotated[int, typer.Option(min=1, help="Simulated scans, three images each.")] = 1920,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of the optimiser.")] = 6000,
     seed: Annotated[int, typer.Option(help="Of weights and batches.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that simulate scans.")] = 2,
 ) -> None:

@@ -17,6 +17,7 @@ from protocols.scan_protocol import find
 from tests.benchmarks.latency import say
 from trt_build.artefacts.collection import collect
 from trt_build.artefacts.command import SEEDS
+from trt_build.artefacts.examples import planes
 from trt_build.artefacts.figures import auroc, calibration_error, interval
 
 PROTOCOL = "brain_gre_r4"
@@ -53,7 +54,7 @@ def against(goal, ratio):
 
 def probabilities(engine, truth):
     """Of each artefact in each image (image, artefact)."""
-    answers = [engine(planes_of(pixels)) for rows in truth.shapes.values() for pixels in rows["pixels"]]
+    answers = [engine(planes(pixels)) for rows in truth.shapes.values() for pixels in rows["pixels"]]
     return np.concatenate([answer["probability"] for answer in answers])
 
 
@@ -66,7 +67,7 @@ def false_flags(found, truth, protocol):
 
 def slice_ms(engine):
     """Median ms of planes and network for an image of 256 x 256."""
-    pixels = np.random.default_rng(0).integers(0, 2048, (256, 256)).astype(np.uint16)
+    pixels = np.random.default_rng(0).standard_normal((256, 256, 2), np.float32).view(np.complex64)[..., 0]
     taken = []
     for _ in range(TIMES + 3):
         began = time.perf_counter()

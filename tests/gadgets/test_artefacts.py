@@ -1,6 +1,7 @@
 """The network that finds artefacts, in the chain: it may flag, fail, hang or be missing; images never wait for it."""
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,12 +140,19 @@ def test_a_model_of_another_task_has_no_opinion_on_artefacts(tmp_path):
     assert "task 'unrolled', wanted 'artefacts'" in flag.message
 
 
-def picture(bright=1000.0, size=SIZE, **more):
+def picture(bright=1000.0, size=SIZE, phase=0.3, **more):
     header = np.zeros((), IMAGE)[()]
     header["slice"] = 7
-    grain = 1 + 0.1 * np.random.default_rng(7).standard_normal((1, 1, size, size))
-    pixels = (bright * grain).astype(np.float32)
-    return Image(header, pixels, **more)
+    grain = 1 + 0.1 * np.random.default_rng(7).standard_normal((1, size, size))
+    phased = (bright * grain * np.exp(1j * phase)).astype(np.complex64)
+    return Image(header, np.abs(phased)[None], phased=phased, **more)
+
+
+def hiding(**more):
+    """One bright column, in which the tiny network finds less than in the linear image behind it."""
+    image = picture(0.0, behind=lambda: picture().phased, **more)
+    image.pixels[..., 0], image.phased[..., 0] = 1.0, 1j
+    return image
 
 
 def examined(model, *images, of=None, limit=0.9):
@@ -160,9 +168,7 @@ def examined(model, *images, of=None, limit=0.9):
 
 
 def test_what_a_network_has_hidden_is_flagged_from_the_linear_image_behind_it_and_the_difference_told(tmp_path):
-    hiding = picture(0.0, companion=lambda: picture().pixels)
-    hiding.pixels[..., 0] = 1.0  # one bright column: the tiny network finds less in it than in the whole
-    figures, flag = examined(make_artefacts(tmp_path), hiding, limit=0.99)
+    figures, flag = examined(make_artefacts(tmp_path), hiding(), limit=0.99)
     assert (flag.code, flag.evidence["judged"]) == ("artefact_motion", "linear")
     assert flag.message.startswith("the linear image behind the network's: slice 7")
     own, linear, difference = (figures.figures[f"artefact_motion{end}"] for end in ("", "_linear", "_difference"))
@@ -173,9 +179,7 @@ def test_what_a_network_has_hidden_is_flagged_from_the_linear_image_behind_it_an
 
 def test_a_linear_image_that_was_sent_itself_is_not_flagged_twice(tmp_path):
     beside = {"ImageProcessingHistory": ["Scanside", "examined", "network"]}
-    hiding = picture(0.0, companion=lambda: picture().pixels, meta=beside)
-    hiding.pixels[..., 0] = 1.0
-    (figures,) = examined(make_artefacts(tmp_path), hiding, limit=0.99)
+    (figures,) = examined(make_artefacts(tmp_path), hiding(meta=beside), limit=0.99)
     assert figures.figures["artefact_motion_linear"] > 0.99
 
 
@@ -185,7 +189,9 @@ def test_a_linear_image_that_was_sent_itself_is_not_flagged_twice(tmp_path):
         (scan(SIZE, SIZE, recon=(2 * SIZE, 2 * SIZE, 1)), picture(size=2 * SIZE), "made for 2-D, 16 to 64"),
         (scan(SIZE, SIZE, 5), picture(), "R = 5"),
         (scan(SIZE, SIZE), picture(0.0), "empty"),
-        (scan(SIZE, SIZE), Image(picture().header, np.full((1, 1, SIZE, SIZE), 9, np.float32)), "even inside"),
+        (scan(SIZE, SIZE), replace(picture(), pixels=np.full((1, 1, SIZE, SIZE), 9, np.float32)), "even inside"),
+        (scan(SIZE, SIZE), picture(phase=0.0), "no phase"),
+        (scan(SIZE, SIZE), replace(picture(), phased=None), "no phase"),
     ],
 )
 def test_what_the_network_was_not_made_for_is_unknown_once_a_scan(tmp_path, of, image, word):

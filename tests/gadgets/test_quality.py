@@ -169,6 +169,9 @@ def test_the_linear_image_comes_in_the_size_and_scale_of_the_networks():
         behind = image.companion()
         assert (behind.shape, behind.dtype) == (image.pixels.shape, image.pixels.dtype)
         np.testing.assert_allclose(np.abs(image.pixels), 2 * np.abs(behind.astype(image.pixels.dtype)), atol=1.5)
+        np.testing.assert_allclose(image.phased, 2 * image.behind(), rtol=1e-5)
+        scale = float(image.meta["Scanside.Scale"])
+        np.testing.assert_allclose(np.abs(image.pixels[0]), scale * np.abs(image.phased), rtol=1e-5, atol=0.51)
 
 
 def test_a_series_faster_than_its_judge_is_judged_in_part_and_that_is_said_once(monkeypatch):

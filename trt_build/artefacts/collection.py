@@ -28,7 +28,7 @@ CHUNK: Final = 8  # scans that a process makes at a time
 class Collection:
     """Examples of equal shape side by side."""
 
-    shapes: Mapping[tuple[int, int], Arrays]  # (lines, columns) -> pixels (example, y, x) and FACTS (example, …)
+    shapes: Mapping[tuple[int, int], Arrays]  # (lines, columns) -> pixels (example, 2, y, x) and FACTS (example, …)
 
     def __len__(self) -> int:
         return sum(len(arrays["pixels"]) for arrays in self.shapes.values())
@@ -60,7 +60,7 @@ def collect(
     by_shape: dict[tuple[int, int], list[Example]] = defaultdict(list)
     for number, some in enumerate(_made(folder, split, scans, seed, workers), 1):
         for example in some:
-            by_shape[example.pixels.shape].append(example)
+            by_shape[example.pixels.shape[1:]].append(example)
         tell(min(1.0, number * CHUNK / scans))
     if not by_shape:
         raise DataError(f"{folder}: {scans} scans of its {split} subjects show no head; look at the volumes")

@@ -25,8 +25,8 @@ class Options:
 
     folder: Path
     out: Path
-    scans: int = 2560
-    steps: int = 7000
+    scans: int = 1920
+    steps: int = 6000
     seed: int = 0
     workers: int = 2
 

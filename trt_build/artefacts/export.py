@@ -7,15 +7,23 @@ from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
 from engines.artefacts.names import ARTEFACTS, BORDER
-from engines.artefacts.planes import planes_of
+from engines.artefacts.planes import IMAGE, SPECTRUM, planes_of
 from trt_build.artefacts.network import WIDTHS, ArtefactNetwork
 from trt_build.export import Arrays, Facts, Graph, Ports, card_of, write_folder
 
 __all__ = ["Answer", "export_artefacts"]
 
 PORTS: Ports = {
-    "image": (("frame", 3, "y", "x"), "magnitude, 1 at the 99th percentile; its logarithm; odd columns", "1"),
-    "spectrum": (("frame", 2, "y/2", "x/2"), "logarithm of its spectrum, as it is and against its neighbourhood", "1"),
+    "image": (
+        ("frame", IMAGE, "y", "x"),
+        "magnitude, 1 at the 99th percentile; its logarithm; odd columns; imaginary part without the smooth phase",
+        "1",
+    ),
+    "spectrum": (
+        ("frame", SPECTRUM, "y/2", "x/2"),
+        "logarithm of k-space, as it is and against its neighbourhood; how opposite points agree, a complex number",
+        "1",
+    ),
     "probability": (("frame", len(ARTEFACTS)), ", ".join(ARTEFACTS), "1"),
     "severity": (("frame", len(ARTEFACTS)), "change of the image by its size where the artefact is there", "%"),
     "place": (("frame", len(ARTEFACTS), f"y/{BORDER}", f"x/{BORDER}"), "what speaks for each artefact, where", "1"),
@@ -57,8 +65,9 @@ def _cases() -> dict[str, Arrays]:
     for rows, columns in SMALL:
         y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
         disc = np.hypot(y, x) < 0.8
-        pixels = np.abs(disc * (1 + 0.3 * np.sin(9 * x)) + 0.02 * chance.standard_normal((rows, columns)))
-        cases[f"{rows}x{columns}"] = planes_of(pixels.astype(np.float32))
+        noise = 0.02 * chance.standard_normal((2, rows, columns))
+        pixels = disc * (1 + 0.3 * np.sin(9 * x)) * np.exp(1j * y) + noise[0] + 1j * noise[1]
+        cases[f"{rows}x{columns}"] = planes_of(pixels.astype(np.complex64))
     return cases
 
 

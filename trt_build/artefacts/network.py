@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from engines.artefacts.names import ARTEFACTS
+from engines.artefacts.planes import IMAGE, SPECTRUM
 
 __all__ = ["ArtefactNetwork"]
 
 WIDTHS: Final = (16, 32, 48, 64)  # channels after each halving of the image
-SPECTRAL: Final = (8, 16, 24)  # the same of the spectrum
+SPECTRAL: Final = (16, 24, 32)  # the same of the spectrum
 
 
 class ArtefactNetwork(nn.Module):
@@ -19,8 +20,8 @@ class ArtefactNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.image = nn.Sequential(*_halvings((3, *WIDTHS)), _block(WIDTHS[-1], WIDTHS[-1], 1))
-        self.spectrum = nn.Sequential(*_halvings((2, *SPECTRAL)))
+        self.image = nn.Sequential(*_halvings((IMAGE, *WIDTHS)), _block(WIDTHS[-1], WIDTHS[-1], 1))
+        self.spectrum = nn.Sequential(*_halvings((SPECTRUM, *SPECTRAL)), _block(SPECTRAL[-1], SPECTRAL[-1], 1))
         self.score = nn.Linear(2 * (WIDTHS[-1] + SPECTRAL[-1]), len(ARTEFACTS))
         self.degree = nn.Linear(2 * (WIDTHS[-1] + SPECTRAL[-1]), len(ARTEFACTS))
 
@@ -37,7 +38,7 @@ def _halvings(widths: tuple[int, ...]) -> list[nn.Module]:
 
 def _block(given: int, made: int, stride: int) -> nn.Module:
     """Two convolutions, the first of which halves the picture or not; batch norms end in the weights."""
-    size = 5 if given <= 3 else 3
+    size = 5 if given in (IMAGE, SPECTRUM) else 3
     return nn.Sequential(
         nn.Conv2d(given, made, size, stride, size // 2, bias=False),
         nn.BatchNorm2d(made),

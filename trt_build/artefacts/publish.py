@@ -20,7 +20,7 @@ from trt_build.export import Facts
 __all__ = ["figures_of", "publish_artefacts"]
 
 HELD_OUT: Final = 448  # scans of the validation subjects, and of the test subjects
-SUMMARY: Final = "artefacts in 2-D magnitude images of heads: probability, severity and place of each"
+SUMMARY: Final = "artefacts in 2-D images of heads with their phase: probability, severity and place of each"
 OUTSIDE: Final = "no opinion, and a flag UNKNOWN that says which figure is outside the range"
 SPLIT: Final = "by subject: training for the weights, validation for the calibration, test for the figures"
 CONTRASTS: Final = ("T1", "T2", "PD", "FLAIR")

@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.linear.calibration import learn
+from engines.linear.calibration import MapMethod, learn
 from engines.linear.combine import rss
 from engines.linear.fourier import to_kspace
 from engines.linear.frame import make_image
@@ -16,14 +16,14 @@ from trt_build.data.scan import noise
 from trt_build.data.scene import Grid
 from trt_build.data.volumes import Head
 
-__all__ = ["CALIBRATION", "SHAPES", "Scan", "block_of", "draw_scan", "grid_of", "lines_of", "picture", "shown"]
+__all__ = ["CALIBRATION", "SHAPES", "Scan", "block_of", "draw_scan", "grid_of", "lines_of", "picture"]
 
 Complex = NDArray[np.complex64]
 SHAPES: Final = ((128, 128), (160, 128), (128, 160), (192, 192), (256, 208), (256, 256))  # lines, columns
 OFTEN: Final = (0.36, 0.12, 0.12, 0.2, 0.08, 0.12)
 CALIBRATION: Final = 24  # lines in the middle of k-space
 TISSUE: Final = 0.15  # share of the brightest signal above which a pixel counts as tissue
-BRIGHTEST: Final = 2048  # where the 99.9th percentile of an image lies, as gadgets/finish.py puts it
+ESPIRIT: Final = 0.3  # share of scans whose maps are ESPIRiT's
 SNR: Final = (14.0, 100.0)
 COILS: Final = (6, 12)
 
@@ -39,6 +39,7 @@ class Scan:
     acquired: NDArray[np.bool_]  # (line,)
     order: NDArray[np.intp]  # (readout,) acquired lines as they come
     noise: Complex  # (coil, line, x)
+    maps: MapMethod = "walsh"
 
     @property
     def grid(self) -> Grid:
@@ -69,7 +70,8 @@ def draw_scan(head: Head, chance: np.random.Generator) -> Scan:
     kind = chance.choice(("full", "embedded", "grid"), p=(0.5, 0.35, 0.15))
     acquired = lines_of(chance, grid.lines, str(kind))
     order = _order(chance, acquired)
-    return Scan(slice_, coils, gain, snr, acquired, order, noise(chance, coils.shape))
+    maps: MapMethod = "espirit" if chance.spawn(1)[0].random() < ESPIRIT else "walsh"
+    return Scan(slice_, coils, gain, snr, acquired, order, noise(chance, coils.shape), maps)
 
 
 def lines_of(chance: np.random.Generator, lines: int, kind: str) -> NDArray[np.bool_]:
@@ -100,17 +102,10 @@ def _order(chance: np.random.Generator, acquired: NDArray[np.bool_]) -> NDArray[
     return rows[np.argsort(np.abs(rows - len(acquired) // 2), kind="stable")]
 
 
-def picture(scan: Scan, hybrid: Complex, taught: Complex | None = None) -> NDArray[np.float32]:
-    """Magnitude (y, x) that the plugin makes of hybrid space (coil, line, x); `taught` are other calibration lines."""
+def picture(scan: Scan, hybrid: Complex, taught: Complex | None = None) -> Complex:
+    """Image (y, x) that the plugin makes of hybrid space (coil, line, x); `taught` are other calibration lines."""
     block = block_of(scan.grid.lines)
     lines = hybrid[:, block] if taught is None else taught
     frame = hybrid * scan.acquired[:, None]
-    calibration = learn(lines, block.start, scan.acquired, "walsh", 0.001)
-    made = make_image(frame, scan.acquired, calibration)
-    return np.abs(made.pixels)
-
-
-def shown(magnitude: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """The image as a console gets it."""
-    bright = float(np.percentile(magnitude, 99.9)) or 1.0
-    return np.rint(magnitude * (BRIGHTEST / bright)).clip(0, 65535).astype(np.uint16)
+    calibration = learn(lines, block.start, scan.acquired, scan.maps, 0.001)
+    return make_image(frame, scan.acquired, calibration).pixels

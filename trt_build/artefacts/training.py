@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from engines.artefacts.planes import planes_of
+from engines.artefacts.names import ARTEFACTS
 from trt_build.artefacts.collection import Collection
+from trt_build.artefacts.examples import planes
 from trt_build.artefacts.network import ArtefactNetwork
 from trt_build.training.optimiser import Optimiser
 
 __all__ = ["Plan", "answers", "calibrate", "train"]
 
+IMAGINARY, ACROSS = 3, 3  # planes of the image and of the spectrum that turn over with the phase
 PRIOR = 1e-3  # weight of the squares of both numbers: 0 where nothing is known
 
 Floats = NDArray[np.float32]
@@ -33,6 +35,7 @@ class Plan:
     warm_up: int = 100
     decay: float = 0.02
     degree: float = 0.3  # weight of the severities in the loss
+    motion: float = 3.0  # weight of motion, where any other artefact has 1
     seed: int = 0
 
 
@@ -40,8 +43,8 @@ class Plan:
 class _Shown:
     """Examples of one shape, as the network is shown them."""
 
-    image: Tensor  # (example, 3, y, x) half precision
-    spectrum: Tensor  # (example, 2, y/2, x/2) half precision
+    image: Tensor  # (example, IMAGE, y, x) half precision
+    spectrum: Tensor  # (example, SPECTRUM, y/2, x/2) half precision
     present: Tensor  # (example, artefact)
     degree: Tensor  # (example, artefact) logarithm of the severity, NaN where it is not known or 0
 
@@ -60,7 +63,7 @@ def train(
         image, spectrum = _mirrored(group, rows)
         with torch.autocast("cpu", torch.bfloat16):
             score, degree, _ = network(image.contiguous(memory_format=torch.channels_last), spectrum)
-        now = _loss(score.float(), degree.float(), group.present[rows], group.degree[rows], plan.degree)
+        now = _loss(score.float(), degree.float(), group.present[rows], group.degree[rows], plan)
         network.zero_grad(set_to_none=True)
         now.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -71,21 +74,22 @@ def train(
     return network.eval(), (time.monotonic() - began) / 60
 
 
-def _loss(score: Tensor, degree: Tensor, present: Tensor, wanted: Tensor, weight: float) -> Tensor:
+def _loss(score: Tensor, degree: Tensor, present: Tensor, wanted: Tensor, plan: Plan) -> Tensor:
     """Cross entropy of what is present, and distance of logarithms of known severities."""
-    missing = functional.binary_cross_entropy_with_logits(score, present)
+    weight = torch.tensor([plan.motion if name == "motion" else 1.0 for name in ARTEFACTS])
+    missing = functional.binary_cross_entropy_with_logits(score, present, weight / weight.mean())
     known = ~wanted.isnan()
     if not known.any():
         return missing
-    return missing + weight * functional.smooth_l1_loss(degree[known], wanted[known])
+    return missing + plan.degree * functional.smooth_l1_loss(degree[known], wanted[known])
 
 
 def _shown(collection: Collection) -> list[_Shown]:
     groups = []
     for rows in collection.shapes.values():
-        planes = [planes_of(pixels) for pixels in rows["pixels"]]
+        shown = [planes(pixels) for pixels in rows["pixels"]]
         image, spectrum = (
-            torch.from_numpy(np.concatenate([plane[name] for plane in planes]).astype(np.float16))
+            torch.from_numpy(np.concatenate([each[name].astype(np.float16) for each in shown]))
             for name in ("image", "spectrum")
         )
         severity = rows["severity"].astype(np.float32)
@@ -116,13 +120,16 @@ def _batches(groups: list[_Shown], plan: Plan) -> Iterator[tuple[_Shown, Tensor]
 
 
 def _mirrored(group: _Shown, rows: Tensor) -> tuple[Tensor, Tensor]:
-    """Examples mirrored in one of four ways; along either axis the half of the spectrum turns over."""
+    """Examples mirrored in one of four ways, k-space with them, and half of them with the opposite phase."""
     image, spectrum = group.image[rows].float(), group.spectrum[rows].float()
-    turned = torch.randint(4, (1,)).item()
-    axes = [axis for bit, axis in ((1, 2), (2, 3)) if int(turned) & bit]
-    if axes:
-        image = image.flip(axes)
-    return image, spectrum.flip(2) if len(axes) == 1 else spectrum
+    drawn = int(torch.randint(8, (1,)).item())
+    axes = [axis for bit, axis in ((1, 2), (2, 3)) if drawn & bit]
+    image, spectrum = image.flip(axes), spectrum.flip(axes)
+    if drawn & 4:
+        image[:, IMAGINARY] *= -1
+        spectrum = spectrum.flip((2, 3))
+        spectrum[:, ACROSS] *= -1
+    return image, spectrum
 
 
 def answers(network: ArtefactNetwork, collection: Collection) -> tuple[Floats, Floats]:

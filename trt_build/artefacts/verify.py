@@ -3,11 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-import numpy as np
 from numpy.typing import NDArray
 
-from engines.artefacts.planes import planes_of
-from trt_build.artefacts.examples import examples_of
+from trt_build.artefacts.examples import examples_of, planes
 from trt_build.data.volumes import Source
 
 __all__ = ["LARGEST", "known_images"]
@@ -21,4 +19,4 @@ def known_images(source: Source | None) -> Iterator[Mapping[str, NDArray[Any]]]:
     """Tensors of clean and spoilt images; none without heads."""
     for index in range(SCANS if source is not None else 0):
         assert source is not None  # noqa: S101
-        yield from (planes_of(np.asarray(made.pixels)) for made in examples_of(source, SEED, index))
+        yield from (planes(made.pixels) for made in examples_of(source, SEED, index))
