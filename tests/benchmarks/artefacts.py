@@ -1,6 +1,7 @@
 """What the shipped network finds in simulated images of the test subjects, and what an image costs.
 
-Motion is any of 2 mm or 2 degrees, also where it changed the image by nothing that could be seen.
+Motion is any of 2 mm or 2 degrees, also where it changed the image by nothing that could be seen. The scans are those
+of the model's card: chance alone gives probabilities that hold a calibration error of 0.018 there, of 0.033 in 150.
 """
 
 import time
@@ -22,7 +23,7 @@ from trt_build.artefacts.figures import auroc, calibration_error, interval
 
 PROTOCOL = "brain_gre_r4"
 HEADS = Path("../shared/data/heads")
-SCANS = 150
+SCANS = 448
 GOALS = {"motion_auroc": (auroc, 0.95), "motion_ece": (calibration_error, 0.03)}
 TIMES = 30
 
