@@ -18,6 +18,7 @@ __all__ = ["Laid", "laid"]
 SHADE_MM: Final = 9.0  # about which brightness is divided by its mean: coils and most of the contrast are gone then
 WIDTH_MM: Final = 5.0  # full width at half maximum of the smoothing, of a scout
 TURNS, STRETCHES, BENDS = 12, 8, 4  # steps
+LONGEST: Final = 1.2  # of a stretch, or of its inverse: bodies that were seen differ by 1.12 from the mean at most
 ENOUGH: Final = 0.02  # mm, as the outermost point moves: a step that is smaller is the last
 RADIUS_MM: Final = 100.0
 POWERS: Final = 4  # of a polynomial that takes the mean's brightness to the scout's
@@ -71,10 +72,17 @@ def laid(sheet: Sheet, mean: MeanHead, pose: Pose) -> Laid | None:
     matrix, shift = _moved(image, mean.brain, pose.scale * pose.turn, pose.shift_mm, TURNS, _similar)
     left, sizes, right = np.linalg.svd(matrix)
     posed = Pose(left @ right, float(sizes.mean()), shift)
-    matrix, shift = _moved(image, mean.brain, matrix, shift, STRETCHES, _affine)
+    matrix, shift = _stretched(image, mean.brain, matrix, shift, posed)
     bend, likeness, contrast = _bent(image, mean, matrix, shift)
     measured = float(image.at(posed.to_scanner(mean.brain.places_mm))[1].mean())
     return Laid(mean, posed, matrix, shift, bend, likeness, measured, contrast)
+
+
+def _stretched(image: "_Image", cloud: Cloud, matrix: Array, shift: Array, posed: Pose) -> tuple[Array, Array]:
+    """The affine step from a pose; what no body is stretched by is not believed, and the pose stays."""
+    found, there = _moved(image, cloud, matrix, shift, STRETCHES, _affine)
+    sizes = np.linalg.svd(found, compute_uv=False) / posed.scale
+    return (found, there) if sizes[-1] >= 1 / LONGEST and sizes[0] <= LONGEST else (matrix, shift)
 
 
 class _Image:

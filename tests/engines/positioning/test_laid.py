@@ -73,6 +73,15 @@ def test_the_signal_of_a_poor_scout_is_enough(template):
     assert mm < 1.0
 
 
+@pytest.mark.parametrize(("longer", "believed"), [(1.08, True), (1.5, False)])
+def test_heads_differ_in_length_but_none_by_half(template, longer, believed):
+    seen = scout(template.mean, Pose(np.eye(3), 1.0, np.zeros(3)))
+    stretched = replace(seen, affine=np.diag((1.0, 1.0, longer, 1.0)) @ seen.affine)
+    found = laid(Sheet(stretched), template.mean, Pose(np.eye(3), longer ** (1 / 3), np.zeros(3)))
+    sizes = np.linalg.svd(found.matrix, compute_uv=False) / found.posed.scale
+    assert sizes[0] / sizes[-1] == pytest.approx(longer if believed else 1.0, abs=0.03)
+
+
 def test_places_go_to_the_scanner_and_back(template):
     found = laid(Sheet(scout(template.mean)), template.mean, beside(TRUE, 3.0, 3.0))
     there = found.to_scanner(template.laid_mm)
