@@ -29,6 +29,7 @@ __all__ = [
     "place",
     "point_spread",
     "prepare_columns",
+    "product",
     "right_hand_side",
     "solve_columns",
     "solved_box",
@@ -210,12 +211,27 @@ def solved_box(
             return
         part = slice(some[0][0].start, some[-1][0].stop)
         b[part] = right_hand_side(problem, hybrid, part).T
-        for columns, rows, matrices in some:
-            solved[columns, rows] = (matrices @ b[columns, rows, None])[..., 0]
+        _multiply(some, b, solved)
 
     half = len(blocks) // 2
     both(lambda: solve(blocks[:half]), lambda: solve(blocks[half:]), workers)
     return b.T, solved.T
+
+
+def product(
+    inverse: ColumnInverse, given: NDArray[np.complex64], workers: Executor | None = None
+) -> NDArray[np.complex64]:
+    """(N + lambda)^-1 of an image (row, column) of the box; half of the columns by one of `workers`, if one is free."""
+    blocks, vectors = inverse.blocks, np.ascontiguousarray(given.T)
+    made = np.zeros_like(vectors)
+    half = len(blocks) // 2
+    both(lambda: _multiply(blocks[:half], vectors, made), lambda: _multiply(blocks[half:], vectors, made), workers)
+    return made.T
+
+
+def _multiply(blocks: Sequence[Block], given: NDArray[np.complex64], made: NDArray[np.complex64]) -> None:
+    for columns, rows, matrices in blocks:
+        made[columns, rows] = (matrices @ given[columns, rows, None])[..., 0]
 
 
 def noise_of(inverse: ColumnInverse) -> NDArray[np.float32]:

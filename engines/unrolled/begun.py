@@ -1,6 +1,8 @@
-"""One product with the inverse for two images: P b is what the network begins with, and nearly the linear image.
+"""One inverse for two images: P b is what the network begins with, and nearly the linear image.
 
-It lacks the withheld lines alone, which the predictor gives back exactly (returned.py).
+It lacks the withheld lines, which the predictor gives back exactly (returned.py). Where lambda is large, as with a weak
+signal, it is also too smooth to judge another image by; then it is P (b + lambda P b), Tikhonov's method iterated once
+(King and Chillingworth, Numer Funct Anal Optim 1979; 1:499), which squares what lambda takes away.
 """
 
 from concurrent.futures import Executor
@@ -11,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.linear.calibration import Solved, Solver
+from engines.linear.columns import place, product
 from engines.linear.errors import LinearError
 from engines.unrolled.predictor import companion_lines
 from engines.unrolled.prepared import Prepared
-from engines.unrolled.problem import as_box, as_planes, begin, normal_image, whole_image
+from engines.unrolled.problem import as_box, begin, normal_image
 from engines.unrolled.returned import give_back
+from engines.unrolled.trust import predicted_lines
 
 __all__ = ["Begun", "begin_frame", "linear_solver", "serves_linear"]
 
@@ -25,6 +29,8 @@ Planes: TypeAlias = NDArray[np.float32]
 NEAR, MOST_BESIDE = 8, 0.005  # lines to either side of the centre; share of their signal that may lie beside the box
 SURE: Final = 5  # standard deviations of the noise
 LIKE: Final = (0.005, 0.15)  # lambda with which a linear image is about as good as with 0.01, or better; see README.md
+FEWEST: Final = 0.25  # share of the lines; with fewer it judged clean network images too harshly (R = 8)
+SMOOTH: Final = 0.07  # lambda by the share of the lines, the mean of N, beyond which it is iterated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +68,9 @@ def serves_linear(prepared: Prepared) -> bool:
     smallest, largest = LIKE
     ready = prepared.problem is not None and prepared.problem.dense is not None
     whole = prepared.predictor is not None or not len(prepared.withheld)
-    return ready and whole and smallest <= prepared.box.columns_problem.regularisation <= largest
+    problem = prepared.box.columns_problem
+    enough = problem.acquired.mean() >= FEWEST
+    return bool(ready and whole and enough and smallest <= problem.regularisation <= largest)
 
 
 def linear_solver(prepared: Prepared) -> Solver:
@@ -76,20 +84,25 @@ def linear_solver(prepared: Prepared) -> Solver:
             begun = begin_frame(prepared, hybrid, helpers)
         except LinearError:
             return None
-        return Solved(_linear_image(begun), begun)
+        return Solved(_linear_image(begun, helpers), begun)
 
     return solve
 
 
-def _linear_image(begun: Begun) -> Complex:
+def _linear_image(begun: Begun, helpers: Executor | None) -> Complex:
     """Image (y, x) of all lines, the withheld ones too, as bright as the object: lambda dims what is fully sampled."""
-    prepared, planes = begun.prepared, begun.start
-    assert planes is not None  # noqa: S101 (serves_linear)
-    image = planes[0]
-    if prepared.predictor is not None and begun.companion is not None:
-        image = image + as_planes(prepared.box, give_back(prepared.predictor, begun.measured - begun.companion))
-    undimmed = (1 + prepared.box.columns_problem.regularisation) / prepared.averages**0.5
-    return whole_image(prepared.box, image) * np.float32(undimmed)
+    prepared, ready = begun.prepared, begun.prepared.problem
+    assert begun.start is not None  # noqa: S101 (serves_linear)
+    assert ready is not None  # noqa: S101
+    assert ready.dense is not None  # noqa: S101
+    problem, pixels, companion = ready.columns_problem, as_box(ready, begun.start[0]), begun.companion
+    dim = problem.regularisation / (1 + problem.regularisation)
+    if problem.regularisation > SMOOTH * problem.acquired.mean():
+        pixels = pixels + product(ready.dense, np.float32(problem.regularisation) * pixels, helpers)
+        companion, dim = predicted_lines(problem, prepared.withheld, pixels), dim**2
+    if prepared.predictor is not None and companion is not None:
+        pixels = pixels + give_back(prepared.predictor, begun.measured - companion)
+    return place(problem, pixels) / np.float32((1 - dim) * prepared.averages**0.5)
 
 
 def _stays(prepared: Prepared, hybrid: Complex) -> None:

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from engines.linear.columns import invert_columns, prepare_columns, solve_columns
+from engines.linear.columns import invert_columns, place, prepare_columns, product, solve_columns
 from engines.unrolled.begun import begin_frame, linear_solver, serves_linear
 from engines.unrolled.prepared import close_support, make_inverse, make_ready, prepare
+from engines.unrolled.problem import as_box
 from engines.unrolled.run import draw
 from engines.unrolled.trust import withheld_lines
 from tests.engines.coils import nrmse
@@ -21,14 +22,21 @@ def ready(scene, strength=STRENGTH, **more):
     return prepared
 
 
-@pytest.mark.parametrize("averages", [1, 4])
-def test_the_linear_image_is_that_of_all_lines_though_some_were_withheld(averages):
+@pytest.mark.parametrize(("averages", "regularisation"), [(1, 0.01), (4, 0.01), (1, 0.1), (4, 0.1)])
+def test_the_linear_image_is_that_of_all_lines_though_some_were_withheld(averages, regularisation):
     scene = make_scene(MASK)
-    prepared = ready(scene, averages=averages)
+    strength = strength_of(scene.calibration, MASK & ~withheld_lines(MASK, 0.03), regularisation) * averages**0.5
+    prepared = ready(scene, strength, averages=averages)
     problem = prepared.box.columns_problem
     maps = scene.calibration.maps * close_support(scene.calibration)
     alone = prepare_columns(maps, MASK, problem.regularisation, (prepared.box.rows, prepared.box.columns))
-    wanted = solve_columns(invert_columns(alone), scene.frame) * (1 + problem.regularisation)
+    inverse = invert_columns(alone)
+    wanted, dim = solve_columns(inverse, scene.frame), regularisation / (1 + regularisation)
+    if regularisation == 0.1:
+        before = as_box(prepared.box, begin_frame(prepared, scene.frame).start[0]) / np.float32(averages**0.5)
+        wanted, dim = wanted + place(alone, product(inverse, np.float32(regularisation) * before)), dim**2
+    wanted = wanted / (1 - dim)
+    assert problem.regularisation == pytest.approx(regularisation)
     assert len(prepared.withheld)
     assert nrmse(linear_solver(prepared)(scene.frame, None).pixels, wanted) < 1e-3
 
@@ -79,6 +87,14 @@ def test_the_inverse_serves_where_its_lambda_suits_a_linear_image(regularisation
     assert not serves_linear(prepared), "the withheld lines cannot come back yet"
     make_ready(prepared)
     assert serves_linear(prepared) == serves
+
+
+def test_few_lines_keep_an_inverse_of_their_own_for_the_image_that_judges():
+    few = every(8, calibration=8)
+    scene = make_scene(few)
+    prepared = prepare(scene.calibration, few, strength_of(scene.calibration, few, 0.02))
+    make_ready(prepared)
+    assert not serves_linear(prepared)
 
 
 def test_a_frame_that_has_moved_out_of_the_columns_is_left_to_others():
