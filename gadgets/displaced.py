@@ -9,16 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.card import parse_card
-from engines.errors import ModelError
-from engines.model import CARD, load_model, shipped
-from engines.positioning.brain import brain_in
+from engines.positioning.brain import brain_in, template_for
 from engines.positioning.gather import Slab
 from engines.positioning.grid import Sheet
 from engines.positioning.rigid import Moved
 from engines.positioning.scout import Scout
 from engines.positioning.since import beneath, moved_since, points_in
-from engines.positioning.template import Template, template_of
 from gadgets.context import Context
 from gadgets.image_verdict import series_of
 from protocols.errors import PeerError
@@ -30,7 +26,6 @@ from protocols.stack import Stack
 __all__ = ["FEWEST", "Displaced", "unknown"]
 
 CODE: Final = "displaced"
-TASK: Final = "landmarks"
 FEWEST: Final = 4  # slices that tell a head's place
 DEPTH_MM: Final = 20.0  # beneath the skin, where nobody knows where the brain is
 ALIKE: Final = 0.5  # correlation below which the images do not tell where they lie
@@ -116,20 +111,6 @@ def _moved(scout: Scout, asked: Prescription, stack: Stack, slices: tuple[Slab, 
 @lru_cache(maxsize=4)
 def _compared(scout: Scout, anatomy: str, plan: str, stack: Stack) -> tuple[Sheet, NDArray[np.bool_]]:
     """A scout and its voxels that count: the brain, or all that lies deep where none is found."""
-    sheet, template = Sheet(scout), _template(anatomy)
-    brain = None if template is None else brain_in(sheet, template, plan, stack)
+    sheet = Sheet(scout)
+    brain = brain_in(sheet, template_for(anatomy), plan, stack)
     return sheet, beneath(sheet, DEPTH_MM) if brain is None else brain
-
-
-@lru_cache(maxsize=4)
-def _template(anatomy: str) -> Template | None:
-    """What a shipped model knows of a body; None where there is none for it."""
-    for folder in shipped().values():
-        try:
-            if parse_card((folder / CARD).read_text(), str(folder)).task == TASK:
-                template = template_of(load_model(folder))
-                if template.anatomy == anatomy:
-                    return template
-        except (ModelError, OSError):
-            continue
-    return None

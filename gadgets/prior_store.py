@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from engines.positioning.follow_up import Exam, Plane, Prior
+from engines.positioning.resemblance import level_at
 from engines.positioning.rigid import Points, points_of
 from protocols.stack import wrong_with
 
@@ -64,6 +65,7 @@ def keep(folder: Path, name: str, exam: Exam) -> Path:
                     file,
                     places_mm=seen.places_mm.astype(np.float32),
                     values=seen.values,
+                    level=level_at(exam.scout, seen.places_mm),
                     planes=np.array(PLANES.dump_json(dict(exam.planes)).decode()),
                 )
                 file.close()
@@ -84,9 +86,12 @@ def recall(folder: Path, name: str) -> Prior | None:
             raise ValueError(f"{path.stat().st_size} bytes, at most {MOST_BYTES} were wanted")
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             seen = Points(stored["places_mm"].astype(np.float64), stored["values"].astype(np.float32))
+            level = stored["level"].astype(np.float32)
             planes = PLANES.validate_json(str(stored["planes"]))
         if seen.places_mm.shape != (*seen.values.shape, 3) or not np.isfinite(seen.places_mm).all():
             raise ValueError(f"places {seen.places_mm.shape} of values {seen.values.shape}")
+        if level.shape != seen.values.shape:
+            raise ValueError(f"level {level.shape} of values {seen.values.shape}")
         for wrong in (wrong_with(stack) for plane in planes.values() for stack in (plane.stack, plane.asked)):
             if wrong:
                 raise ValueError(wrong[0])
@@ -97,7 +102,7 @@ def recall(folder: Path, name: str) -> Prior | None:
         raise PriorError(f"{path}: no prior exam can be read from it ({what})") from None
     with suppress(OSError):
         path.touch()
-    return Prior(seen, planes)
+    return Prior(seen, level, planes)
 
 
 def _made(folder: Path) -> None:

@@ -8,8 +8,11 @@ from typing import Final
 
 import numpy as np
 
+from engines.positioning.brain import brain_in, template_for
 from engines.positioning.follow_up import Exam, Plane, Prior, again, between, carried
-from engines.positioning.rigid import Moved
+from engines.positioning.grid import Sheet
+from engines.positioning.resemblance import resemblance
+from engines.positioning.rigid import Moved, Points
 from engines.positioning.scout import Scout
 from gadgets.context import Context
 from gadgets.prior_store import PriorError, keep, pseudonym, recall
@@ -36,8 +39,8 @@ def as_before(context: Context, scout: Scout, made: list[Prescription]) -> Gener
     """Where the subject was here before, prescribe the planes that were set then; and be ready to keep those of now.
 
     The earlier scout is laid upon this one, from where landmarks say the head has gone. REVIEW, and the planes of
-    landmarks, where it looks otherwise or both differ by more than 5 mm or 5 degrees. A plan that landmarks refuse
-    stays refused. Yields a flag where nothing can be kept or read.
+    landmarks, where it looks otherwise, where the brain is another one (a wrong id), or where both differ by more than
+    5 mm or 5 degrees. A plan that landmarks refuse stays refused. Yields a flag where nothing can be kept or read.
     """
     if context.priors is None or not made:
         return made
@@ -49,7 +52,7 @@ def as_before(context: Context, scout: Scout, made: list[Prescription]) -> Gener
     asked = {one.plan: one.stack for one in made if one.stack is not None}
     planes: Mapping[str, Plane] = {}
     if prior is not None and prior.planes.keys() & asked.keys():
-        planes, doubt = _carried(prior, scout, asked)
+        planes, doubt = _carried(prior, scout, made[0].anatomy, asked)
         made = [_told(one, prior.planes[one.plan], planes, doubt) if one.plan in prior.planes else one for one in made]
     context.memory.exams.put((scout.measurement_id, name), Exam(scout, asked, planes))
     return made
@@ -94,12 +97,14 @@ def _recalled(context: Context, scout: Scout, anatomy: str) -> tuple[str, Prior 
         return name, None, f"what was set before is not known: {error}; slices lie where landmarks say"
 
 
-def _carried(prior: Prior, scout: Scout, asked: Mapping[str, Stack]) -> tuple[Mapping[str, Plane], str]:
+def _carried(prior: Prior, scout: Scout, anatomy: str, asked: Mapping[str, Stack]) -> tuple[Mapping[str, Plane], str]:
     """All planes of an earlier exam as they lie on this scout; none, and the reason, where that is in doubt."""
     both = [plan for plan in asked if plan in prior.planes]
     moved = _moved(prior, scout, between(prior.planes[both[0]].asked, asked[both[0]]))
     if moved is None:
         return {}, "prior_unlike: this scout does not show the head of {date}; slices lie where landmarks say"
+    if why := _another(prior, scout, moved, anatomy, both[0], asked[both[0]]):
+        return {}, f"{why}; slices lie where landmarks say"
     planes = {
         plan: plane.model_copy(
             update={"stack": carried(plane.stack, moved), "asked": asked.get(plan, carried(plane.asked, moved))}
@@ -112,6 +117,19 @@ def _carried(prior: Prior, scout: Scout, asked: Mapping[str, Stack]) -> tuple[Ma
             how = f"{off.centre_mm:.1f} mm and {off.turn_deg:.1f} deg apart"
             return {}, f"prior_disagrees: {plan} by landmarks and by the scout of {{date}} lie {how}; landmarks count"
     return planes, ""
+
+
+def _another(prior: Prior, scout: Scout, moved: Moved, anatomy: str, plan: str, stack: Stack) -> str:
+    """Why this may be another subject than that of the earlier exam; "" where it is the same."""
+    sheet = Sheet(scout)
+    brain = brain_in(sheet, template_for(anatomy), plan, stack)
+    if brain is None:
+        return "prior_untold: no brain is found by which to tell that this is the subject of {date}"
+    alike = resemblance(Points(prior.seen.places_mm, prior.level), sheet, brain, moved)
+    if alike.same:
+        return ""
+    how = f"correlation {alike.correlation:.2f}, stretched by {100 * alike.stretch:.1f} %"
+    return f"prior_other: this is not the brain of {{date}} ({how}), see to the subject's id"
 
 
 def _moved(prior: Prior, scout: Scout, start: Moved) -> Moved | None:

@@ -15,8 +15,8 @@ from protocols.stack import Stack
 
 __all__ = ["Exam", "Plane", "Prior", "again", "between", "carried"]
 
-# Correlation below which it is no such body, or the search went astray. Who it is the pseudonym alone tells: 31 pairs
-# of different heads under one contrast agreed to 0.878 to 0.962, the same head from 0.992 down to 0.960 at an SNR of 5.
+# Correlation below which it is no such body, or the search went astray. It does not tell heads apart, as resemblance.py
+# does: 31 pairs under one contrast agreed to 0.878 to 0.962, the same head from 0.992 down to 0.960 at an SNR of 5.
 ALIKE: Final = 0.85
 TURNS_DEG: Final = (-20.0, 0.0, 20.0)  # about each axis: where the search begins, besides where the head was
 
@@ -36,6 +36,7 @@ class Prior:
     """What is kept of an earlier exam: what the scout showed, and where slices lay on it."""
 
     seen: Points
+    level: NDArray[np.float32]  # (n,) the same without the coils' shading
     planes: Mapping[str, Plane]  # by plan
 
 

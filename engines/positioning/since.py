@@ -13,7 +13,7 @@ from engines.positioning.grid import Sheet, evened
 from engines.positioning.rigid import STILL, Image, Moved, Points, correlation, rotation, trusted
 from engines.positioning.scout import Scout
 
-__all__ = ["beneath", "moved_since", "points_in"]
+__all__ = ["SHADE_MM", "beneath", "moved_since", "near_to", "points_in", "shading_of", "solved"]
 
 Array: TypeAlias = NDArray[np.float64]
 SHADE_MM: Final = 9.0  # about which brightness is divided by its mean: near a coil it is six times that of the middle
@@ -40,7 +40,7 @@ def moved_since(slices: Points, scout: Sheet, counts: NDArray[np.bool_]) -> Move
     and 20 degrees are found.
     """
     level = Scout(scout.pixels / scout.shade(SHADE_MM), scout.affine, None, "", (0.0, 0.0, 0.0), "", 0.0)
-    near, found = _near(slices, scout, counts), STILL
+    near, found = near_to(slices, scout, counts), STILL
     if len(near.values) < FEWEST:
         return found
     for width_mm in WIDTHS_MM:
@@ -71,7 +71,7 @@ def beneath(sheet: Sheet, depth_mm: float) -> NDArray[np.bool_]:
     return np.asarray(ndimage.distance_transform_edt(whole, sampling=sheet.spacing_mm) > depth_mm)
 
 
-def _near(slices: Points, scout: Sheet, counts: NDArray[np.bool_]) -> Points:
+def near_to(slices: Points, scout: Sheet, counts: NDArray[np.bool_]) -> Points:
     """Points that lie within what counts, or a few voxels beside it."""
     wide = ndimage.binary_dilation(counts, iterations=NEAR)
     voxels = np.rint(slices.places_mm @ scout.inverse[:3, :3].T + scout.inverse[:3, 3]).astype(np.intp)[:, ::-1]
@@ -83,7 +83,7 @@ def _near(slices: Points, scout: Sheet, counts: NDArray[np.bool_]) -> Points:
 def _descended(slices: Points, image: Image, found: Moved) -> Moved:
     """Steps of Gauss-Newton until they are small."""
     turn, shift, likeness = found.turn, found.shift_mm, 0.0
-    wanted, shading = slices.values.astype(np.float64), _shading(slices.places_mm)
+    wanted, shading = slices.values.astype(np.float64), shading_of(slices.places_mm)
     size, weights = 1.0, np.ones(len(wanted))
     for step_number in range(STEPS):
         places = slices.places_mm @ turn.T + shift
@@ -94,7 +94,7 @@ def _descended(slices: Points, image: Image, found: Moved) -> Moved:
             size = float(np.percentile(values[inside], 99.5)) or 1.0
         powers = (values / size)[:, None] ** np.arange(POWERS)
         terms = (powers[:, :, None] * shading[:, None]).reshape(len(values), -1)
-        share = _solved(terms, inside * weights, wanted[:, None])[:, 0]
+        share = solved(terms, inside * weights, wanted[:, None])[:, 0]
         left = wanted - terms @ share
         weights = trusted(left, inside)
         likeness = correlation(wanted - left, slices.values, inside)
@@ -103,7 +103,7 @@ def _descended(slices: Points, image: Image, found: Moved) -> Moved:
         middle = places[inside].mean(axis=0)
         pull = slopes * steepness[:, None]
         design = np.concatenate((np.cross(places - middle, pull), pull, left[:, None]), axis=1)
-        design = design - terms @ _solved(terms, weights, design)
+        design = design - terms @ solved(terms, weights, design)
         design, left = design[:, :6], design[:, 6]
         normal = design.T @ (design * weights[:, None])
         step = np.linalg.solve(normal + 1e-9 * np.diag(normal).max() * np.eye(6), design.T @ (left * weights))
@@ -114,7 +114,7 @@ def _descended(slices: Points, image: Image, found: Moved) -> Moved:
     return Moved(turn, shift, likeness)
 
 
-def _solved(terms: Array, weights: Array, wanted: Array) -> Array:
+def solved(terms: Array, weights: Array, wanted: Array) -> Array:
     """Shares (term, n) of terms (point, term) in what is wanted (point, n)."""
     weighted = terms * weights[:, None]
     normal = weighted.T @ terms
@@ -122,7 +122,7 @@ def _solved(terms: Array, weights: Array, wanted: Array) -> Array:
     return np.asarray(np.linalg.solve(normal, weighted.T @ wanted), np.float64)
 
 
-def _shading(places_mm: Array) -> Array:
+def shading_of(places_mm: Array) -> Array:
     """Powers (n, term) of the place, of low order."""
     centred = (places_mm - places_mm.mean(axis=0)) / RADIUS_MM
     orders = [axes for order in range(ORDER + 1) for axes in combinations_with_replacement(range(3), order)]

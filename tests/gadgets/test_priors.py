@@ -1,5 +1,6 @@
 """Laws of prior exams: the planes of a subject come back on the same anatomy, and nobody else's do."""
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -191,6 +192,24 @@ def test_a_registration_that_is_poor_or_disagrees_with_landmarks_is_to_be_review
     assert "2001-09-0" in axial.reasons[0]
     assert not apart(axial.stack, stack).beyond(0.01, 0.01)
     assert made["midline_sagittal"].status == "OK"
+
+
+def test_the_brain_of_another_subject_under_the_same_id_is_to_be_reviewed(site):
+    then, _ = site.scout("Jane", FIRST, "m1")
+    stack = then["brain_axial"].stack
+    other = scout(FIRST, shaded=True, noise=0.03)
+    middle = other.affine[:3, :3] @ ((np.array(SHAPE[::-1]) - 1) / 2) + other.affine[:3, 3]
+    stretch = np.diag((1.025, 0.975, 0.975))  # as two heads of one size differ
+    other.affine[:3, :3] = stretch @ other.affine[:3, :3]
+    other.affine[:3, 3] = middle + stretch @ (other.affine[:3, 3] - middle)
+    planes = {"brain_axial": Plane(stack=stack, asked=stack, time_s=1e9)}
+    keep(site.folder, pseudonym(site.folder, "Jane", "head"), Exam(other, {"brain_axial": stack}, planes))
+    made, _ = site.scout("Jane", FIRST, "m2")
+    assert made["brain_axial"].status == "REVIEW"
+    assert re.match(
+        r"prior_other: this is not the brain of 2001-09-0\d \(.* stretched by [23]\.", made["brain_axial"].reasons[0]
+    )
+    assert not apart(made["brain_axial"].stack, stack).beyond(0.01, 0.01)
 
 
 def test_single_slices_are_not_laid_upon_an_earlier_scout_and_that_is_said(site):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from engines.positioning.follow_up import Plane, Prior, again, between, carried
+from engines.positioning.resemblance import level_at
 from engines.positioning.rigid import points_of
 from hw_sim.devices import Pose
 from hw_sim.truth import true_stack
@@ -19,7 +20,9 @@ PLANS = ("brain_axial", "midline_sagittal")
 def prior():
     stacks = {plan: true_stack("mni", plan, FIRST) for plan in PLANS}
     planes = {plan: Plane(stack=stack, asked=stack, time_s=0.0) for plan, stack in stacks.items()}
-    return Prior(points_of(scout(FIRST, shaded=True, noise=0.03)), planes)
+    first = scout(FIRST, shaded=True, noise=0.03)
+    seen = points_of(first).thinned()
+    return Prior(seen, level_at(first, seen.places_mm), planes)
 
 
 @pytest.mark.parametrize(("now", "guessed"), [(NEAR, False), (FAR, False), (FAR, True)])
