@@ -43,7 +43,7 @@ def planes_of(pixels: NDArray[np.generic]) -> dict[str, Floats]:
     seen /= np.float32(bright)
     np.minimum(seen, BRIGHT, out=seen)
     dim = np.asarray(np.log1p(FAINT * seen) / np.float32(np.log1p(FAINT)), np.float32)
-    spectrum = scipy.fft.fftshift(scipy.fft.fft2(scipy.fft.ifftshift(image), norm="ortho"))
+    spectrum = scipy.fft.fft2(image, norm="ortho")
     real = image * _against_phase(spectrum)
     planes = [seen, dim, _odd_columns(dim), _imaginary(real)]
     waves = [*_levels(spectrum), *_symmetry(real)]
@@ -57,19 +57,19 @@ def _odd_columns(dim: Floats) -> Floats:
 
 
 def _against_phase(spectrum: Complex) -> Complex:
-    """What turns an image (y, x) of this centred k-space back by its smooth phase: size 1, or 0 where it has none."""
+    """What turns an image (y, x) of this k-space back by its smooth phase: of size 1, or 0 where it has none."""
     rows, columns = spectrum.shape
-    down, across = (_window(size) for size in (rows, columns))
-    near_y, near_x = (slice(max(size // 2 - SMOOTH, 0), size // 2 + SMOOTH) for size in (rows, columns))
-    low = np.zeros_like(spectrum)
-    low[near_y, near_x] = spectrum[near_y, near_x] * np.outer(down[near_y], across[near_x])
-    smooth = scipy.fft.fftshift(scipy.fft.ifft2(scipy.fft.ifftshift(low)))
+    near = np.abs(scipy.fft.fftfreq(columns, 1 / columns)) < SMOOTH
+    low = scipy.fft.ifft(spectrum[:, near] * _window(rows)[:, None], axis=0)
+    wide = np.zeros_like(spectrum)
+    wide[:, near] = low * _window(columns)[near]
+    smooth = scipy.fft.ifft(wide, axis=1, overwrite_x=True)
     return np.asarray(smooth.conj() / np.maximum(np.abs(smooth), TINY), np.complex64)
 
 
 def _window(size: int) -> Floats:
-    """Cosine squared about the middle of an axis, zero from SMOOTH on."""
-    steps = np.arange(size) - size // 2
+    """Cosine squared about k = 0, which is first, and zero from SMOOTH on."""
+    steps = scipy.fft.fftfreq(size, 1 / size)
     return np.where(np.abs(steps) < SMOOTH, np.cos(np.pi * steps / 2 / SMOOTH) ** 2, 0).astype(np.float32)
 
 
@@ -82,24 +82,25 @@ def _imaginary(real: Complex) -> Floats:
 
 
 def _levels(spectrum: Complex) -> tuple[Floats, Floats]:
-    level = np.log(_pooled(np.abs(spectrum)).max((1, 3)) + np.float32(1e-3))
+    level = np.log(_pooled(np.abs(spectrum), np.maximum) + np.float32(1e-3))
     against = level - uniform_filter(level, AROUND, mode="nearest")
     return _standard(level), _standard(against)
 
 
 def _symmetry(real: Complex) -> tuple[Floats, Floats]:
     """Real and imaginary part of what opposite points of k-space have in common: 1 where an image is real."""
-    spectrum = scipy.fft.fftshift(scipy.fft.fft2(scipy.fft.ifftshift(real), norm="ortho"))
+    spectrum = scipy.fft.fft2(real, norm="ortho")
     product = spectrum * np.roll(spectrum[::-1, ::-1], 1, (0, 1))
-    parts = [_pooled(part).mean((1, 3)) for part in (product.real, product.imag, np.abs(product))]
+    parts = [_pooled(part, np.add) for part in (product.real, product.imag, np.abs(product))]
     down, across, size = (uniform_filter(part, TOGETHER, mode="nearest") for part in parts)
     size = np.maximum(size, np.float32(TINY))
     return down / size, across / size
 
 
-def _pooled(plane: Floats) -> Floats:
-    rows, columns = plane.shape
-    return plane.reshape(rows // 2, 2, columns // 2, 2)
+def _pooled(plane: Floats, joined: np.ufunc) -> Floats:
+    """Two by two points of k-space as one, and k = 0 in the middle."""
+    rows = joined(plane[::2], plane[1::2])
+    return np.asarray(scipy.fft.fftshift(joined(rows[:, ::2], rows[:, 1::2])), np.float32)
 
 
 def _standard(values: Floats) -> Floats:
