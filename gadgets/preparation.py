@@ -24,7 +24,7 @@ from protocols.messages import Calibrated
 __all__ = ["Preparations"]
 
 PATIENCE_S: Final = 1.0  # for an inverse; then the frame is bridged
-MOST_BYTES = 1 << 30  # of inverses and predictors a connection may hold; further slices are bridged by iteration
+MOST_BYTES = 2 << 30  # of inverses and predictors a connection may hold; further slices are bridged by iteration
 log = structlog.get_logger()
 
 
