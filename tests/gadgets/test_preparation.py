@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import gadgets.preparation
+from engines.unrolled.trust import withheld_lines
 from gadgets import preparation
 from gadgets.preparation import Preparations
 from protocols.messages import Calibrated
-from tests.engines.unrolled.scene import STRENGTH, every, make_scene
+from tests.engines.unrolled.scene import STRENGTH, every, make_scene, strength_of
 from tests.making import context, scan
 
 MASK = every(4)
@@ -108,6 +109,19 @@ def test_the_linear_inverse_is_begun_even_where_the_predictor_could_not_be_made(
         preparations(workers, series=True).foresee(Calibrated(0, result, begun.set), STRENGTH)
         result.set_result(scene.calibration)
         assert begun.wait(30)
+
+
+@pytest.mark.parametrize(("regularisation", "lent"), [(0.01, 1), (0.5, 0)])
+def test_the_linear_image_has_the_networks_inverse_or_one_of_its_own(scene, regularisation, lent):
+    used = MASK & ~withheld_lines(MASK, 0.03)
+    strength = strength_of(scene.calibration, used, regularisation)
+    result, solvers, inverses = Future(), [], []
+    with one_worker() as workers:
+        calibrated = Calibrated(0, result, lambda: inverses.append(0), solvers.append)
+        preparations(workers, series=True).foresee(calibrated, strength)
+        result.set_result(scene.calibration)
+    assert (len(solvers), len(inverses)) == (lent, 1 - lent)
+    assert all(solve(scene.frame, None).begun is not None for solve in solvers)
 
 
 def test_a_newer_calibration_takes_the_place_of_the_older_one(scene):
