@@ -98,7 +98,7 @@ def info(name, shape):
 
 def whole_graph(flaw):
     graph = Graph()
-    proposed = graph.add("Mul", graph.regularisation(), graph.scaled("start", FACTOR))
+    proposed = graph.scaled(graph.add("Mul", "start", graph.regularisation()), FACTOR)
     image = graph.add("Add", "start", graph.consistent(proposed))
     for unused in ("normal", "noise"):
         image = graph.add("Add", image, graph.scaled(unused, 0.0))

@@ -9,9 +9,9 @@ from engines.unrolled.balance import balanced
 from engines.unrolled.problem import apply_inverse
 
 
-def through_cascades(model, normal, inverse, scan, noise):
+def through_cascades(model, normal, inverse, scan, noise, start=None):
     """Image (1, 2, y, x) and error (1, 1, y, x) by its graphs cascade_0, …, run by ONNX Runtime."""
-    start = apply_inverse(inverse, normal[0])
+    start = apply_inverse(inverse, normal[0]) if start is None else start[0]
     state = model.graph("cascade_0").inputs["hidden"].shape[1], *(size // 2 for size in start.shape[1:])
     given = {"rho": start[None], "normal": normal, "scan": scan, "hidden": np.zeros((1, *state), np.float32)}
     with ExitStack() as stack:
