@@ -5,7 +5,7 @@ eigenvector of eigenvalue 1 is the sensitivity. That matrix is a polynomial of t
 a coarse grid and the maps are interpolated.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from engines.linear.maps import anchored, calibration_block, normalised
 from engines.linear.resample import upsample
 
 __all__ = ["calibration_matrix", "espirit_maps", "espirit_maps_and_values"]
+
+
+SQUARINGS: Final = 6  # see _largest
 
 
 def calibration_matrix(block: NDArray[Any], kernel: int) -> NDArray[np.complex64]:
@@ -58,6 +61,24 @@ def _pixel_matrices(kernels: NDArray[np.complex64], grid: tuple[int, int]) -> ND
     return pixels.transpose(2, 3, 0, 1)
 
 
+def _largest(matrices: NDArray[np.complex64]) -> tuple[NDArray[np.float32], NDArray[np.complex64]]:
+    """Largest eigenvalue (y, x) and its eigenvector (y, x, coil) of positive matrices (y, x, coil, coil).
+
+    By squaring, which takes a third of the time of all eigenvectors: after SQUARINGS one of 0.9 of the largest has
+    fallen to 0.001 of it. Where two are alike, as beside the object, the vector is one between theirs.
+    """
+    power = matrices
+    tiny = np.finfo(np.float32).tiny
+    for _ in range(SQUARINGS):
+        power = power @ power
+        power /= np.maximum(np.einsum("yxcc->yx", power).real, tiny)[..., None, None]
+    widest = np.einsum("yxcc->yxc", power).real.argmax(-1)
+    vectors = np.take_along_axis(power, widest[..., None, None], -1)[..., 0]
+    vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), tiny)
+    values = (vectors.conj() * (matrices @ vectors[..., None])[..., 0]).sum(-1).real
+    return values, vectors
+
+
 def espirit_maps_and_values(
     calibration: NDArray[Any], lines: int, first_line: int, kernel: int = 6, threshold: float = 0.02
 ) -> tuple[NDArray[np.complex64], NDArray[np.float32]]:
@@ -72,13 +93,12 @@ def espirit_maps_and_values(
     matrix = calibration_matrix(block, kernel)
     kept = _row_space(matrix, threshold).reshape(-1, coils, kernel, kernel)
     grid = (min(lines, max(48, 4 * kernel)), min(width, max(48, 4 * kernel)))
-    sizes, directions = np.linalg.eigh(_pixel_matrices(kept, grid))
-    local = directions[..., -1]
+    sizes, local = _largest(_pixel_matrices(kept, grid))
     strongest = anchored(np.linalg.eigh(np.einsum("yxc,yxd->cd", local, local.conj()))[1][:, -1])
     reference = local @ strongest.conj()
     local = local * np.exp(-1j * np.angle(reference))[..., None]
     maps = upsample(local.transpose(2, 0, 1), lines, width)
-    return normalised(maps), upsample(sizes[None, ..., -1], lines, width)[0].real.copy()
+    return normalised(maps), upsample(sizes[None], lines, width)[0].real.copy()
 
 
 def espirit_maps(
