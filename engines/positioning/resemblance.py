@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from engines.positioning.grid import Sheet, evened
 from engines.positioning.rigid import Image, Moved, Points, correlation, trusted
 from engines.positioning.scout import Scout
-from engines.positioning.since import SHADE_MM, near_to, shading_of, solved
+from engines.positioning.since import SHADE_MM, levelled, near_to, shading_of, solved
 
 __all__ = ["Resemblance", "level_at", "resemblance"]
 
@@ -52,8 +52,7 @@ def resemblance(then: Points, now: Sheet, brain: NDArray[np.bool_], moved: Moved
     placed = near_to(Points(moved.to_now(then.places_mm), then.values), now, brain)
     if len(placed.values) < FEWEST:
         return Resemblance(0.0, 0.0)
-    level = Scout(now.pixels / now.shade(SHADE_MM), now.affine, None, "", (0.0, 0.0, 0.0), "", 0.0)
-    image, shading = Image.of(level, WIDTH_MM, brain), shading_of(placed.places_mm)
+    image, shading = Image.of(levelled(now), WIDTH_MM, brain), shading_of(placed.places_mm)
     wanted, weights = placed.values.astype(np.float64), np.ones(len(placed.values))
     matrix, shift, likeness = np.eye(3), np.zeros(3), 0.0
     for _ in range(STEPS):

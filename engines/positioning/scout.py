@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Scout"]
+__all__ = ["Scout", "bare"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,3 +19,8 @@ class Scout:
     table_position_mm: tuple[float, float, float]
     measurement_id: str  # as the ISMRMRD header names it
     time_s: float  # Unix time of the last readout
+
+
+def bare(pixels: NDArray[np.float32], affine: NDArray[np.float64]) -> Scout:
+    """Magnitudes (z, y, x) on a grid, of which nothing else matters."""
+    return Scout(pixels, affine, None, "", (0.0, 0.0, 0.0), "", 0.0)

@@ -11,9 +11,9 @@ from scipy import ndimage
 from engines.positioning.gather import Slab, affine_of
 from engines.positioning.grid import Sheet, evened
 from engines.positioning.rigid import STILL, Image, Moved, Points, correlation, rotation, trusted
-from engines.positioning.scout import Scout
+from engines.positioning.scout import Scout, bare
 
-__all__ = ["SHADE_MM", "beneath", "moved_since", "near_to", "points_in", "shading_of", "solved"]
+__all__ = ["SHADE_MM", "beneath", "levelled", "moved_since", "near_to", "points_in", "shading_of", "solved"]
 
 Array: TypeAlias = NDArray[np.float64]
 SHADE_MM: Final = 9.0  # about which brightness is divided by its mean: near a coil it is six times that of the middle
@@ -39,7 +39,7 @@ def moved_since(slices: Points, scout: Sheet, counts: NDArray[np.bool_]) -> Move
     and projected out (Golub and Pereyra, SIAM J Numer Anal 1973; 10:413); points that fit badly count less. Up to 20 mm
     and 20 degrees are found.
     """
-    level = Scout(scout.pixels / scout.shade(SHADE_MM), scout.affine, None, "", (0.0, 0.0, 0.0), "", 0.0)
+    level = levelled(scout)
     near, found = near_to(slices, scout, counts), STILL
     if len(near.values) < FEWEST:
         return found
@@ -48,11 +48,16 @@ def moved_since(slices: Points, scout: Sheet, counts: NDArray[np.bool_]) -> Move
     return found
 
 
+def levelled(scout: Sheet) -> Scout:
+    """A scout without the coils' shading."""
+    return bare(scout.pixels / scout.shade(SHADE_MM), scout.affine)
+
+
 def points_in(slices: Iterable[Slab]) -> Points:
     """Every STEP_MM a point of slices, without shading, smoothed to what a scout shows."""
     places, values = [], []
     for pixels, grid in slices:
-        sheet = Sheet(Scout(pixels, affine_of(grid), None, "", (0.0, 0.0, 0.0), "", 0.0))
+        sheet = Sheet(bare(pixels, affine_of(grid)))
         seen, _ = evened(sheet, SHADE_MM, WIDTHS_MM[-1])
         down, across = (max(1, round(STEP_MM / float(mm))) for mm in sheet.spacing_mm[1:])
         index = np.moveaxis(np.indices(seen.shape)[::-1], 0, -1)[:, ::down, ::across].reshape(-1, 3)

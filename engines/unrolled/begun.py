@@ -16,7 +16,7 @@ from engines.linear.calibration import Solved, Solver
 from engines.linear.columns import place, product
 from engines.linear.errors import LinearError
 from engines.unrolled.predictor import companion_lines
-from engines.unrolled.prepared import Prepared
+from engines.unrolled.prepared import SURE, Prepared
 from engines.unrolled.problem import as_box, begin, normal_image
 from engines.unrolled.returned import give_back
 from engines.unrolled.trust import predicted_lines
@@ -27,7 +27,6 @@ Complex: TypeAlias = NDArray[np.complex64]
 Planes: TypeAlias = NDArray[np.float32]
 
 NEAR, MOST_BESIDE = 8, 0.005  # lines to either side of the centre; share of their signal that may lie beside the box
-SURE: Final = 5  # standard deviations of the noise
 LIKE: Final = (0.005, 0.15)  # lambda with which a linear image is about as good as with 0.01, or better; see README.md
 FEWEST: Final = 0.25  # share of the lines; with fewer it judged clean network images too harshly (R = 8)
 SMOOTH: Final = 0.07  # lambda by the share of the lines, the mean of N, beyond which it is iterated

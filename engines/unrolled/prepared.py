@@ -17,6 +17,7 @@ from engines.unrolled.strength import level_of, regularisation_of
 from engines.unrolled.trust import NEAREST, withheld_lines
 
 __all__ = [
+    "SURE",
     "Prepared",
     "close_support",
     "expected_lines",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 Mask = NDArray[np.bool_]
-SURE: Final = 5  # standard deviations of the noise, see close_support
+SURE: Final = 5  # standard deviations of the noise from which on something is signal
 MARGIN: Final = 4  # columns, see close_support
 
 

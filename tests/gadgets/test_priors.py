@@ -24,21 +24,18 @@ from protocols.mrd import IMAGE
 from protocols.prescription import NAME, Answer, encode
 from protocols.stack import apart
 from tests.engines.positioning.test_rigid import SHAPE, STEP_MM, scout
+from tests.gadgets.test_locate import TOML as LOCATED
 from tests.making import context, scan
 
 FIRST, LATER = Pose((6.0, -3.0, 4.0), (5.0, -4.0, 3.0)), Pose((-8.0, 5.0, -3.0), (-4.0, 6.0, -9.0))
 PLANS = ("brain_axial", "midline_sagittal")
-TOML = """
-name = "located"
-title = "a scout that is planned on"
-[chain]
-order = ["oversampling", "accumulate", "reconstruct", "finish", "locate"]
-[engines]
-models = { locate = "head_landmarks" }
-backends = ["openvino"]
+TOML = (
+    LOCATED.format(model="head_landmarks")
+    + """
 [deadlines]
 locate = 60000.0
 """
+)
 
 
 @pytest.fixture(scope="module")

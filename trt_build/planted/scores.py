@@ -7,12 +7,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.linear.columns import ColumnInverse, right_hand_side, solve_columns
+from engines.linear.columns import ColumnInverse, solve_columns
 from engines.linear.fourier import to_kspace
-from engines.unrolled.begun import linear_solver, serves_linear
+from engines.unrolled.begun import begin_frame, linear_solver, serves_linear
 from engines.unrolled.bridge import Infer
 from engines.unrolled.difference import smooth_difference, striking_difference
-from engines.unrolled.predictor import companion_lines
 from engines.unrolled.prepared import Prepared, make_ready, prepare
 from engines.unrolled.run import draw
 from engines.unrolled.trust import Trust, judge, predicted_lines
@@ -110,8 +109,8 @@ def _linear(scene: _Scene, hybrid: Complex) -> Complex:
 def _trust(prepared: Prepared, network: Complex, hybrid: Complex) -> Trust:
     problem, predictor = prepared.box.columns_problem, prepared.predictor
     assert predictor is not None  # noqa: S101
-    measured = hybrid[:, prepared.withheld, problem.columns]
+    begun = begin_frame(prepared, hybrid)
+    assert begun.companion is not None  # noqa: S101 (it has a predictor)
     box = network[prepared.box.rows, prepared.box.columns]
     predicted = predicted_lines(problem, prepared.withheld, np.ascontiguousarray(box))
-    companion = companion_lines(predictor, right_hand_side(problem, hybrid), len(problem.maps))
-    return judge(predictor.gram, measured, predicted, companion)
+    return judge(predictor.gram, begun.measured, predicted, begun.companion)
