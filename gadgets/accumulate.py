@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from engines.placement import Placement
 from gadgets.context import Context
+from gadgets.early import Foreteller
 from protocols.events import Flag, Severity
 from protocols.lattice import Lattice
-from protocols.messages import Frame, Lines, Message, Record, Reference
+from protocols.messages import EarlyFrame, Frame, Lines, Message, Record, Reference
 from protocols.mrd import CALIBRATION, ENDING, FRAME_COUNTERS, SERVICE, AcqFlag, flag_mask
 from protocols.stream import Node
 
@@ -30,10 +33,11 @@ CALIBRATES = flag_mask(*CALIBRATION)
 CALIBRATION_ONLY = flag_mask(AcqFlag.IS_PARALLEL_CALIBRATION)
 LAST_OF_ALL = flag_mask(AcqFlag.LAST_IN_MEASUREMENT)
 BY_FLAG = "last flag"  # why a frame left
+Count = Annotated[int, Field(ge=0)]
 MOST_OPEN = 512  # frames under way at once; a stream with more has lost its counters
 
 
-def accumulate(context: Context) -> Node:
+def accumulate(context: Context, early_lines: Count = 0) -> Node:
     """Gather lines of every slice, contrast, phase, repetition and set into frames.
 
     Segments of one frame come together, averages are averaged. A frame leaves with the line that carries a LAST flag;
@@ -41,10 +45,12 @@ def accumulate(context: Context) -> Node:
     that never came stays zero, of a line that came twice the last one stays; both are flagged on the frame. Lines that
     come, by their scan_counter, when their frame has left are flagged and not used, so that they make no frame of their
     own. Calibration lines leave as a Reference as soon as a line after them has come, before the frame does.
+    `early_lines` is how many lines before its end a frame of a series is told to a network, so that it begins, with
+    those of the frame before in place of the last ones; 0 tells nothing.
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        desk = _Desk(context)
+        desk = _Desk(context, early_lines)
         for message in messages:
             if isinstance(message, Lines):
                 yield from desk.take(message)
@@ -65,6 +71,7 @@ class _Open:
     began: int  # scan_counter of its first line
     offset: tuple[int, int] | None = None  # (e2, e1) row of the first line that is not for calibration only
     referenced: bool = False
+    told: EarlyFrame | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,13 +91,15 @@ class _Left:
 class _Desk:
     """The frames under way, and what is known of their lattice."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, early_lines: int) -> None:
         encoding = context.scan.encodings[0]
         average = encoding.limits.get("average")
         self._context = context
         self._lattice = Lattice.of(encoding)
         self._separate = encoding.calibration_mode in ("separate", "external")
         self._averages = 1 if average is None else average.maximum - average.minimum + 1
+        useful = encoding.repeats and self._averages == 1 and "network" in dict(context.protocol.chain.nodes)
+        self._foreteller = Foreteller(early_lines if useful else 0)
         self._frames: dict[Key, _Open] = {}
         self._references: dict[int, _Open] = {}
         self._left: dict[int, _Left] = {}  # by slice
@@ -158,6 +167,14 @@ class _Desk:
             self._put(frame, lines)
         else:
             yield from self._place_around_reference(frame, lines, calibrating)
+        yield from self._foretell(key, frame)
+
+    def _foretell(self, key: Key, frame: _Open) -> Iterator[EarlyFrame]:
+        """Tell a frame before its end, once."""
+        if frame.told is None:
+            frame.told = self._foreteller.tell(_of_series(key), frame.placed, frame.header)
+            if frame.told is not None:
+                yield frame.told
 
     def _place_around_reference(self, frame: _Open, lines: Lines, calibrating: NDArray[np.bool_]) -> Iterator[Message]:
         """Place a batch in which calibration lines begin or end; they are complete where imaging lines go on."""
@@ -254,7 +271,10 @@ class _Desk:
         if reason == BY_FLAG:
             self._left[key[0]] = _Left(key, frame.began, int(frame.header["scan_counter"]), acquired)
         hybrid = frame.placed.finish()
-        yield Frame(hybrid, acquired, frame.header, frame.arrived_ns, self._averages, reason, flags)
+        told = frame.told
+        early = 0 if told is None or not self._foreteller.confirmed(told, frame.placed) else told.number
+        self._foreteller.keep(_of_series(key), hybrid, acquired)
+        yield Frame(hybrid, acquired, frame.header, frame.arrived_ns, self._averages, reason, flags, early)
 
     def _belated(self, left: _Left, headers: NDArray[np.void]) -> Iterator[Flag]:
         """Say which lines came when their frame had left: again, or for the first time."""
@@ -338,6 +358,12 @@ def _place_of(header: Record) -> dict[str, int]:
 def _key(header: Record) -> Key:
     idx = header["idx"]
     return tuple(int(idx[name]) for name in FRAME_COUNTERS)
+
+
+def _of_series(key: Key) -> Key:
+    """The key without its repetition."""
+    slice_, contrast, phase, _, set_ = key
+    return slice_, contrast, phase, set_
 
 
 def _runs(headers: NDArray[np.void], *, separate: bool) -> Iterator[tuple[int, int]]:

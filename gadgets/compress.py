@@ -11,7 +11,7 @@ from pydantic import Field
 from engines.linear.compression import compress as apply
 from engines.linear.compression import compression
 from gadgets.context import Context
-from protocols.messages import Frame, Message, Reference
+from protocols.messages import EarlyFrame, Frame, Message, Reference
 from protocols.stream import Node
 
 __all__ = ["compress"]
@@ -30,7 +30,7 @@ def compress(_context: Context, coils: Coils = 0) -> Node:
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         matrices: dict[int, NDArray[np.complex64]] = {}
         for message in messages:
-            if not isinstance(message, Reference | Frame) or not 0 < coils < message.hybrid.shape[0]:
+            if not isinstance(message, Reference | EarlyFrame | Frame) or not 0 < coils < message.hybrid.shape[0]:
                 yield message
                 continue
             slice_ = int(message.header["idx"]["slice"])

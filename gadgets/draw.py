@@ -1,8 +1,10 @@
 """Run the network on one frame, in the network's thread; whatever goes wrong becomes a reason."""
 
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import numpy as np
 import structlog
@@ -12,12 +14,15 @@ from engines.linear.calibration import Calibration
 from engines.linear.errors import LinearError
 from engines.unrolled import run
 from engines.unrolled.begun import Begun
+from engines.unrolled.early import Early
 from gadgets.context import Context
 from gadgets.lend import Loan, Opened
 from gadgets.preparation import Preparations
-from protocols.messages import Frame, Reconstruction
+from protocols.messages import EarlyFrame, Frame, Reconstruction
 
-__all__ = ["Drawn", "Job", "draw"]
+__all__ = ["Artist", "Drawn", "Job", "Sketch"]
+
+MOST_EARLY: Final = 4  # frames drawn early that may wait for their last lines
 
 log = structlog.get_logger()
 
@@ -41,33 +46,72 @@ class Drawn:
     reason: str = ""
 
 
-def draw(context: Context, loan: Loan, job: Job) -> Drawn:
-    """Make the network image of a job; never raises."""
-    frame, learned = job.linear.source, job.linear.learned
-    if not isinstance(frame, Frame) or not isinstance(learned, Calibration):
-        return Drawn(job, None, "it has no calibration")
-    if context.cancelled():
-        return Drawn(job, None, "the connection has ended")
-    began = time.perf_counter()
-    try:
-        image = _image(context, loan, job, frame, learned)
-    except (EngineError, LinearError, np.linalg.LinAlgError) as error:
-        return Drawn(job, None, str(error))
-    except Exception as error:
-        log.exception("a network image failed", session=context.session)
-        return Drawn(job, None, f"internal error, {type(error).__name__}: {error}; see the plugin's log")
-    context.took("draw", (time.perf_counter() - began) * 1e3)
-    return Drawn(job, image)
+@dataclass(frozen=True, slots=True, eq=False)
+class Sketch:
+    """A frame for the network before its last lines are there."""
+
+    frame: EarlyFrame
+    opened: Opened
+    preparations: Preparations
 
 
-def _image(context: Context, loan: Loan, job: Job, frame: Frame, learned: Calibration) -> run.NetworkImage:
-    opened, slice_ = job.opened, int(frame.header["idx"]["slice"])
-    card = opened.model.card
-    ready = job.preparations.of(slice_, learned, frame.acquired[0], card.strength, frame.averages)
-    job.preparations.wait(slice_, ready)
-    whole, *parts = (partial(loan.run, engine) for engine in (opened.whole, *opened.cascades))
-    cascades = run.Cascades(parts, opened.hidden) if parts else None
-    begun = job.linear.begun if isinstance(job.linear.begun, Begun) else None
-    image = run.draw(whole, cascades, ready, frame.hybrid[:, 0], context.helpers, begun)
-    job.preparations.used(slice_)
-    return image
+class Artist:
+    """Makes the network images of a connection, all of them in one thread."""
+
+    def __init__(self, context: Context, loan: Loan) -> None:
+        self._context = context
+        self._loan = loan
+        self._early: OrderedDict[int, Early] = OrderedDict()  # by the frame's number
+
+    def draw(self, job: Job | Sketch) -> Drawn | None:
+        """Make the network image of a job; None for a sketch, which is kept for its job; never raises."""
+        if self._context.cancelled():
+            return None if isinstance(job, Sketch) else Drawn(job, None, "the connection has ended")
+        if isinstance(job, Sketch):
+            self._sketch(job)
+            return None
+        frame, learned = job.linear.source, job.linear.learned
+        if not isinstance(frame, Frame) or not isinstance(learned, Calibration):
+            return Drawn(job, None, "it has no calibration")
+        began = time.perf_counter()
+        try:
+            image = self._image(job, frame, learned)
+        except (EngineError, LinearError, np.linalg.LinAlgError) as error:
+            return Drawn(job, None, str(error))
+        except Exception as error:
+            log.exception("a network image failed", session=self._context.session)
+            return Drawn(job, None, f"internal error, {type(error).__name__}: {error}; see the plugin's log")
+        self._context.took("draw", (time.perf_counter() - began) * 1e3)
+        return Drawn(job, image)
+
+    def _sketch(self, job: Sketch) -> None:
+        """Draw early what can be; what goes wrong goes wrong again, and is told, when the frame is complete."""
+        frame = job.frame
+        ready = job.preparations.ready(int(frame.header["idx"]["slice"]), frame.acquired[0])
+        if ready is None or frame.hybrid[:, 0].shape != ready.calibration.maps.shape:
+            return
+        began = time.perf_counter()
+        whole = partial(self._loan.run, job.opened.whole)
+        try:
+            drawn = run.draw_early(whole, ready, frame.hybrid[:, 0], frame.borrowed, self._context.helpers)
+        except (EngineError, LinearError, np.linalg.LinAlgError) as error:
+            log.warning("no early image", session=self._context.session, error=str(error))
+            return
+        self._context.took("draw early", (time.perf_counter() - began) * 1e3)
+        self._early[frame.number] = drawn
+        if len(self._early) > MOST_EARLY:
+            self._early.popitem(last=False)
+
+    def _image(self, job: Job, frame: Frame, learned: Calibration) -> run.NetworkImage:
+        opened, slice_ = job.opened, int(frame.header["idx"]["slice"])
+        early = self._early.pop(frame.early, None)
+        card = opened.model.card
+        ready = job.preparations.of(slice_, learned, frame.acquired[0], card.strength, frame.averages)
+        job.preparations.wait(slice_, ready)
+        whole, *parts = (partial(self._loan.run, engine) for engine in (opened.whole, *opened.cascades))
+        cascades = run.Cascades(parts, opened.hidden) if parts else None
+        begun = job.linear.begun if isinstance(job.linear.begun, Begun) else None
+        beforehand = run.Beforehand(begun, early)
+        image = run.draw(whole, cascades, ready, frame.hybrid[:, 0], self._context.helpers, beforehand)
+        job.preparations.used(slice_)
+        return image

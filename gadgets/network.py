@@ -3,8 +3,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 import numpy as np
 from pydantic import Field
@@ -14,13 +13,13 @@ from engines.unrolled.balance import KEPT
 from engines.unrolled.scope import facts_of, outside
 from engines.unrolled.trust import NEAREST
 from gadgets.context import Context
-from gadgets.draw import Drawn, Job, draw
+from gadgets.draw import Artist, Drawn, Job, Sketch
 from gadgets.lend import Loan, Opened
 from gadgets.network_story import alone, error_map_of, fallback, in_doubt, network_image
 from gadgets.preparation import Preparations
 from protocols.aside import Answer, Aside, aside
 from protocols.events import Severity
-from protocols.messages import Calibrated, Message, NoiseScan, Reconstruction
+from protocols.messages import Calibrated, EarlyFrame, Message, NoiseScan, Reconstruction
 from protocols.problems import Problem, ProtocolError
 from protocols.stream import Node
 
@@ -28,6 +27,7 @@ __all__ = ["network"]
 
 DEPTH: Final = 4  # frames that may wait for the network; beyond that the linear image goes out alone
 REFUSE_S: Final = 20.0  # how long a scan that is refused without its network waits for it to be opened
+Side: TypeAlias = Aside[Job | Sketch, Drawn | None]
 Share = Annotated[float, Field(ge=0.01, le=0.1)]
 Distance = Annotated[float, Field(ge=0.03, le=0.6)]
 Kept = Annotated[float, Field(ge=0, le=1)]
@@ -52,6 +52,8 @@ def network(
     image; they lie from `withheld_from` of the way to the edge of k-space outwards, and the nearer they are, the more
     they cost and tell. `keep_noise` is the share of the lines' noise that stays in the image, from 0, the smoothest, to
     1, what the lines say. `error_map = true` sends the network's own error map as a further series.
+    Where `accumulate` tells frames early, the network begins with the last lines of the frame before, and again where
+    those that have come then differ by more than noise.
     """
     share = withheld_share if trust == "withhold" else 0.0
     engines = context.protocol.engines
@@ -61,7 +63,7 @@ def network(
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         preparations = Preparations(context, share, withheld_from, keep_noise)
-        with aside(messages, partial(draw, context, loan), DEPTH, "network") as side:
+        with aside(messages, Artist(context, loan).draw, DEPTH, "network") as side:
             desk = _Desk(context, loan, preparations, side, error_map=error_map)
             while not side.over:
                 got = side.take(desk.patience_s())
@@ -74,7 +76,7 @@ class _Desk:
     """Which linear images wait for their network image, and until when."""
 
     def __init__(
-        self, context: Context, loan: Loan, preparations: Preparations, side: "Aside[Job, Drawn]", *, error_map: bool
+        self, context: Context, loan: Loan, preparations: Preparations, side: Side, *, error_map: bool
     ) -> None:
         self._context = context
         self._loan = loan
@@ -94,10 +96,12 @@ class _Desk:
             return None
         return max(0.0, min(map(self._due_ns, self._waiting.values())) - time.monotonic_ns()) / 1e9
 
-    def take(self, got: Message | Answer[Drawn] | None) -> Iterator[Message]:
+    def take(self, got: Message | Answer[Drawn | None] | None) -> Iterator[Message]:
         """Send on what can be sent now."""
         if isinstance(got, Answer):
-            yield from self._answered(got.value)
+            yield from self._answered(got.value) if got.value is not None else ()
+        elif isinstance(got, EarlyFrame):
+            self._begin_early(got)
         elif isinstance(got, Reconstruction):
             yield from self._begin(got)
         elif isinstance(got, Calibrated):
@@ -114,6 +118,12 @@ class _Desk:
             self._preparations.foresee(calibrated, opened.model.card.strength)
         else:
             calibrated.result.add_done_callback(lambda _: calibrated.invert())
+
+    def _begin_early(self, frame: EarlyFrame) -> None:
+        """Let the network begin before the last lines are there, if it has nothing else to do."""
+        opened = self._loan.state()
+        if self._side.idle and isinstance(opened, Opened):
+            self._side.give(Sketch(frame, opened, self._preparations))
 
     def _begin(self, made: Reconstruction) -> Iterator[Message]:
         """Give the frame to the network, or say why not."""

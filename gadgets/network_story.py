@@ -115,6 +115,7 @@ def _details(drawn: Drawn, image: NetworkImage) -> dict[str, str]:
         "TrustLinear": "off" if trust is None else f"{trust.linear:.4g}",
         "WithheldLines": "0" if trust is None else str(trust.lines),
         "WithheldReturned": f"{image.returned:.2f}",
+        "BorrowedLines": str(image.borrowed),
     }
 
 

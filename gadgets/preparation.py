@@ -67,6 +67,14 @@ class Preparations:
             self._keep(slice_, made)
         return made
 
+    def ready(self, slice_: int, acquired: NDArray[np.bool_]) -> Prepared | None:
+        """What frames of a slice with these lines (line,) are drawn with at once; None while that is being made."""
+        with self._lock:
+            known, making = self._known.get(slice_), self._making.get(slice_)
+        if known is None or making is None or not making.done() or known.problem is None:
+            return None
+        return known if np.array_equal(known.acquired, acquired) else None
+
     def _prepared(
         self, calibration: Calibration, acquired: NDArray[np.bool_], strength: float, averages: int = 1
     ) -> Prepared:

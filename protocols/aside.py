@@ -45,8 +45,13 @@ class Aside(Generic[J, A]):
         return self._done and self._ended is not None and self._ended.error is None
 
     @property
+    def idle(self) -> bool:
+        """Whether every job is answered, as far as answers were taken."""
+        return not self._given
+
+    @property
     def _done(self) -> bool:
-        return self._ended is not None and not self._given
+        return self._ended is not None and self.idle
 
     def give(self, job: J) -> bool:
         """Hand a job over; False where too many wait already."""

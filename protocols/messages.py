@@ -19,6 +19,7 @@ __all__ = [
     "Calibrated",
     "Close",
     "Config",
+    "EarlyFrame",
     "Error",
     "Failure",
     "Feedback",
@@ -107,6 +108,17 @@ class Calibrated:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EarlyFrame:
+    """A frame before its last lines have come, with those of the frame before in their place."""
+
+    hybrid: NDArray[np.complex64]  # (coil, e2, e1, x)
+    acquired: NDArray[np.bool_]  # (e2, e1) lines that the frame will hold
+    borrowed: NDArray[np.intp]  # (line,) rows that are of the frame before
+    header: Record  # mrd.ACQUISITION of the last readout that has come
+    number: int  # by which the frame tells that it is this one
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """All readouts of one slice at one instant, placed in hybrid space; what never came is zero."""
 
@@ -117,6 +129,7 @@ class Frame:
     averages: int = 1
     reason: str = "last flag"  # why it left: last flag | complete | next frame | end of stream
     flags: tuple[Flag, ...] = ()  # what was noticed on the way (missing, repeated, spoilt lines)
+    early: int = 0  # number of the EarlyFrame that it was, but for the borrowed lines; 0 where it was told by none
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,6 +247,7 @@ Message: TypeAlias = (
     | Lines
     | NoiseScan
     | Failure
+    | EarlyFrame
     | Frame
     | Image
     | Text

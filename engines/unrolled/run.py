@@ -16,13 +16,14 @@ from engines.linear.errors import wanted_shape
 from engines.linear.preconditioned import prepare_iteration
 from engines.unrolled.begun import Begun, begin_frame
 from engines.unrolled.bridge import Infer, Tensors, bridge
+from engines.unrolled.early import Early
 from engines.unrolled.prepared import Prepared
 from engines.unrolled.problem import as_box, as_planes, whole_image
 from engines.unrolled.returned import give_back, worth
 from engines.unrolled.strength import scan_of
 from engines.unrolled.trust import Trust, explained, judge, predicted_lines, solve_companion
 
-__all__ = ["Cascades", "NetworkImage", "draw"]
+__all__ = ["Beforehand", "Cascades", "NetworkImage", "draw", "draw_early"]
 
 Complex = NDArray[np.complex64]
 Consistency: TypeAlias = Literal["blocks", "columns", "iteration"]
@@ -47,6 +48,29 @@ class NetworkImage:
     trust: Trust | None
     consistency: Consistency
     returned: float = 0.0  # share of what the withheld lines would change that is in the image
+    borrowed: int = 0  # lines that are the frame before's
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beforehand:
+    """What has been made of a frame before the network is asked for its image."""
+
+    begun: Begun | None = None  # with the linear image
+    early: Early | None = None  # before the last lines were there
+
+
+NOTHING: Final = Beforehand()
+
+
+def draw_early(
+    whole: Infer, prepared: Prepared, hybrid: Complex, borrowed: NDArray[np.intp], helpers: Executor | None = None
+) -> Early:
+    """Run the network on a frame (coil, line, x) some rows of which are `borrowed`; its inverse is there.
+
+    Raises what `draw` raises.
+    """
+    outputs, _ = _outputs(whole, None, begin_frame(prepared, hybrid, helpers))
+    return Early(prepared, borrowed, hybrid[:, borrowed, prepared.box.columns], outputs)
 
 
 def draw(
@@ -55,19 +79,22 @@ def draw(
     prepared: Prepared,
     hybrid: Complex,
     helpers: Executor | None = None,
-    begun: Begun | None = None,
+    beforehand: Beforehand = NOTHING,
 ) -> NetworkImage:
     """Make the network image of a frame (coil, line, x) in hybrid space; one of `helpers` helps, if one is free.
 
-    It goes on from what the linear image has `begun`, if that was with the same preparation. Withheld lines judge the
-    image first and change it then. Raises EngineError where the engine fails, or gives NaN, or there is neither an
+    It goes on from what the linear image has begun `beforehand`, if that was with the same preparation, and takes what
+    was drawn early, if the lines that were borrowed are as they have come since. Withheld lines judge the image first
+    and change it then. Raises EngineError where the engine fails, or gives NaN, or there is neither an
     inverse nor a network in parts, and LinearError where the object has moved out of the columns that the network sees.
     """
     problem = prepared.box.columns_problem
     wanted_shape("network, frame (coil, line, x)", hybrid, len(problem.maps), *problem.shape)
+    begun, early = beforehand.begun, beforehand.early
     if begun is None or begun.prepared is not prepared or (begun.start is None and prepared.problem is not None):
         begun = begin_frame(prepared, hybrid, helpers)
-    out, consistency = _outputs(whole, cascades, begun)
+    kept = early if early is not None and early.holds(prepared, hybrid) else None
+    out, consistency = _outputs(whole, cascades, begun) if kept is None else (kept.outputs, _form(prepared))
     planes, error = out["image"][0], out["error"][0, 0]
     if not (np.isfinite(planes).all() and np.isfinite(error).all()):
         raise EngineError("the network's image holds values that are not finite")
@@ -88,15 +115,19 @@ def draw(
         trust,
         consistency,
         returned,
+        0 if kept is None else len(kept.borrowed),
     )
+
+
+def _form(prepared: Prepared) -> Consistency:
+    return "columns" if prepared.box.alias == prepared.box.padded[0] else "blocks"
 
 
 def _outputs(whole: Infer, cascades: Cascades | None, begun: Begun) -> tuple[Tensors, Consistency]:
     box, ready = begun.prepared.box, begun.prepared.problem
     if ready is not None and begun.start is not None:
-        form: Consistency = "columns" if box.alias == box.padded[0] else "blocks"
         given = {"start": begun.start, "normal": begun.normal, "inverse": ready.inverse}
-        return whole({**given, "scan": scan_of(box), "noise": ready.noise}), form
+        return whole({**given, "scan": scan_of(box), "noise": ready.noise}), _form(begun.prepared)
     if cascades is None:
         raise EngineError("the inverse of this slice is not ready yet, and the model has no cascades to bridge it")
     iteration = prepare_iteration(box.columns_problem)

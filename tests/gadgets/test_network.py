@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import gadgets.lend
+from engines.errors import EngineError
+from engines.unrolled import run
 from gadgets.serve import ServeOptions, running
 from protocols.bus import Subscriber
 from protocols.encode import encode
@@ -21,11 +23,14 @@ from tests.tiny_model import make_model
 
 SIZE, COILS, NOISE = 48, 8, 0.02
 STEPS = sorted({*range(0, SIZE, 4), *range(SIZE // 2 - 8, SIZE // 2 + 8)})
+OUTER = 3  # lines at the end of a frame that lie far from the centre
 PROTOCOL = """
 name = "{name}"
 title = "for tests"
 [chain]
 order = ["whiten", "oversampling", "accumulate", "calibrate", "reconstruct", "network", "finish", "quality"]
+[chain.accumulate]
+early_lines = {early}
 [chain.network]
 {parameters}
 [chain.finish]
@@ -48,12 +53,14 @@ network = {deadline_ms}
 """
 
 
-def protocol(model, name="test_network", emit="network", deadline_ms=20_000.0, on_unusable="linear", parameters=""):
+def protocol(
+    model, name="test_network", emit="network", deadline_ms=20_000.0, on_unusable="linear", parameters="", early=0
+):
     return PROTOCOL.format(**locals())
 
 
 def opening(text):
-    of = scan(SIZE, SIZE, 4, "embedded", repetition=(0, 3))
+    of = scan(SIZE, SIZE, 4, "embedded", repetition=(0, 99))
     return [Config(text, is_name=False), Header(write_header(of)), noise()]
 
 
@@ -271,6 +278,70 @@ def test_a_peer_that_leaves_while_the_network_works_leaves_nothing_behind(site, 
 def test_all_frames_of_a_series_come_in_order_and_the_inverse_is_made_once(site):
     made = images(site().scan(*(frame(n, last=n == 3) for n in range(4))))
     assert [int(image.header["repetition"]) for image in made] == [0, 1, 2, 3]
+    assert {image.meta["Scanside.Engine"] for image in made} == {"network"}
+
+
+def piecemeal(site, frames, enough=lambda _: False):
+    """Images of frames whose last lines come apart, each sent when the image before is there, until it is enough."""
+    made = []
+    with socket.create_connection(("127.0.0.1", site.server.port), timeout=PATIENCE_S) as sock:
+        sock.sendall(wire(opening(site.text)))
+        coming = receive(sock.recv_into, Receiver())
+        for one in frames:
+            sock.sendall(wire([one.part(slice(0, -OUTER)), Text("{}"), one.part(slice(-OUTER, None))]))
+            made.append(next(message for message in coming if isinstance(message, Image)))
+            if enough(made[-1]):
+                break
+        sock.sendall(wire([Close()]))
+        list(coming)
+    return made
+
+
+def endless(change=0.0):
+    """Frames of a series; `change` is added to the last lines, more from frame to frame."""
+    for number in range(100):
+        one = frame(number, last=False)
+        one.samples[-OUTER:] += number * change
+        yield one
+
+
+def test_of_a_series_the_network_has_begun_before_the_last_lines_are_there(site):
+    made = piecemeal(site(early=OUTER), endless(), lambda image: image.meta["Scanside.BorrowedLines"] == str(OUTER))
+    assert made[0].meta["Scanside.BorrowedLines"] == "0"
+    assert made[-1].meta["Scanside.BorrowedLines"] == str(OUTER)
+    assert made[-1].meta["Scanside.Engine"] == "network"
+
+
+@pytest.fixture
+def begun_early(monkeypatch):
+    """Count what was drawn early."""
+    begin, count = run.draw_early, []
+
+    def counting(*given):
+        count.append(1)
+        return begin(*given)
+
+    monkeypatch.setattr(run, "draw_early", counting)
+    return count
+
+
+def test_it_begins_again_where_the_last_lines_have_changed(site, begun_early):
+    made = piecemeal(site(early=OUTER), endless(change=40 * NOISE), lambda _: len(begun_early) == 2)
+    assert len(begun_early) == 2
+    assert {image.meta["Scanside.BorrowedLines"] for image in made} == {"0"}
+    assert {image.meta["Scanside.Engine"] for image in made} == {"network"}
+
+
+def test_an_early_image_that_fails_costs_nothing(site, monkeypatch):
+    tried = []
+
+    def fail(*_):
+        tried.append(1)
+        raise EngineError("broken for once")
+
+    monkeypatch.setattr(run, "draw_early", fail)
+    made = piecemeal(site(early=OUTER), endless(), lambda _: len(tried) == 2)
+    assert len(tried) == 2
     assert {image.meta["Scanside.Engine"] for image in made} == {"network"}
 
 

@@ -7,7 +7,7 @@ from engines.linear.columns import invert_columns, place, prepare_columns, produ
 from engines.unrolled.begun import begin_frame, linear_solver, serves_linear
 from engines.unrolled.prepared import close_support, make_inverse, make_ready, prepare
 from engines.unrolled.problem import as_box
-from engines.unrolled.run import draw
+from engines.unrolled.run import Beforehand, draw
 from engines.unrolled.trust import withheld_lines
 from tests.engines.coils import nrmse
 from tests.engines.unrolled.scene import STRENGTH, every, make_scene, shrinking, strength_of
@@ -45,7 +45,7 @@ def test_the_network_goes_on_from_what_the_linear_image_has_begun():
     scene = make_scene(MASK)
     prepared, network = ready(scene), shrinking()[0]
     begun = linear_solver(prepared)(scene.frame, None).begun
-    went_on = draw(network, None, prepared, np.zeros_like(scene.frame), None, begun)
+    went_on = draw(network, None, prepared, np.zeros_like(scene.frame), None, Beforehand(begun))
     np.testing.assert_array_equal(went_on.pixels, draw(network, None, prepared, scene.frame).pixels)
 
 
@@ -53,7 +53,7 @@ def test_it_begins_anew_where_the_preparation_is_another():
     scene = make_scene(MASK)
     older, prepared, network = ready(scene, 2 * STRENGTH), ready(scene), shrinking()[0]
     begun = begin_frame(older, scene.frame)
-    got = draw(network, None, prepared, scene.frame, None, begun)
+    got = draw(network, None, prepared, scene.frame, None, Beforehand(begun))
     np.testing.assert_array_equal(got.pixels, draw(network, None, prepared, scene.frame).pixels)
 
 
@@ -62,7 +62,7 @@ def test_it_begins_anew_where_the_inverse_came_in_between():
     prepared, network = prepare(scene.calibration, MASK, STRENGTH, 0.03), shrinking()[0]
     begun = begin_frame(prepared, scene.frame)
     make_ready(prepared)
-    assert draw(network, None, prepared, scene.frame, None, begun).consistency == "columns"
+    assert draw(network, None, prepared, scene.frame, None, Beforehand(begun)).consistency == "columns"
 
 
 def test_the_linear_image_is_as_bright_as_the_object_whatever_lambda_is():

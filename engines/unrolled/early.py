@@ -1,0 +1,35 @@
+"""What a network made of a frame before its last lines were there, and whether it still holds when they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.unrolled.prepared import Prepared
+
+__all__ = ["Early"]
+
+SURE: Final = 5  # standard deviations of the energy of noise alone
+KNOWN: Final = 0.01  # to which the noise is known
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Early:
+    """Outputs of a network for a frame whose last lines were borrowed from the frame before."""
+
+    prepared: Prepared
+    borrowed: NDArray[np.intp]  # rows of k-space
+    lines: NDArray[np.complex64]  # (coil, row, column) what was borrowed
+    outputs: Mapping[str, NDArray[Any]]
+
+    def holds(self, prepared: Prepared, hybrid: NDArray[np.complex64]) -> bool:
+        """Whether lines of the frame (coil, line, x) that have come since differ from the borrowed ones by noise alone.
+
+        Lines have noise of sigma 1.
+        """
+        if prepared is not self.prepared or prepared.averages > 1:
+            return False
+        apart = hybrid[:, self.borrowed, prepared.box.columns] - self.lines
+        return bool(np.vdot(apart, apart).real <= 2 * (apart.size * (1 + KNOWN) + SURE * apart.size**0.5))
