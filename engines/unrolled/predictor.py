@@ -26,30 +26,27 @@ class Predictor:
 
 
 def prepare_predictor(
-    problem: NetworkProblem, rows: NDArray[np.intp], cancelled: Callable[[], bool] = never, at_once: int = 8
+    problem: NetworkProblem, rows: NDArray[np.intp], cancelled: Callable[[], bool] = never
 ) -> Predictor | None:
     """Make the matrices of some withheld lines of k-space, a tenth of a second; None when `cancelled` says to stop.
 
     `problem` has a dense inverse, as every grid with holes has.
     """
-    linear, padded = problem.columns_problem, problem.padded[0]
+    assert problem.dense is not None  # noqa: S101
+    linear = problem.columns_problem
     coils, height, width = linear.maps.shape
     transform, samples_each = fourier_rows(linear, rows), coils * len(rows)
-    weights = np.empty((width, samples_each, height), np.complex64)
-    gram, gain = (np.empty((width, samples_each, samples_each), np.complex64) for _ in range(2))
-    inverse = np.empty((at_once, height, height), np.complex64)
-    for start in range(0, width, at_once):
+    weights = np.zeros((width, samples_each, height), np.complex64)
+    gram, gain = (np.zeros((width, samples_each, samples_each), np.complex64) for _ in range(2))
+    np.einsum("xii->xi", gain)[:] = 1
+    for part, reach, inverse in problem.dense.blocks:
         if cancelled():
             return None
-        part = slice(start, min(start + at_once, width))
-        samples = samples_of(linear.maps[:, :, part], transform)
-        own = inverse[: len(samples)]
-        own.real = problem.inverse[part, :height, :height]
-        own.imag = problem.inverse[part, padded : padded + height, :height]
+        samples = samples_of(linear.maps[:, reach, part], transform[:, reach])
         adjoint = samples.conj().swapaxes(1, 2)
-        np.matmul(samples, own, out=weights[part])
+        weights[part, :, reach] = samples @ inverse
         np.matmul(samples, adjoint, out=gram[part])
-        moved = weights[part] @ adjoint
+        moved = weights[part, :, reach] @ adjoint
         np.einsum("xii->xi", moved)[:] += 1
         gain[part] = np.linalg.inv(moved)
     return Predictor(weights, gram, gain)

@@ -104,7 +104,7 @@ def best_ms(act, times):
 
 def patient(scene):
     """The opening of a scene whose scan protocol lets no network begin early."""
-    text = Path(find(PROTOCOL).where).read_text(encoding="utf-8").replace("early_lines = 12", "early_lines = 0")
+    text = Path(find(PROTOCOL).where).read_text(encoding="utf-8").replace("early_lines = 16", "early_lines = 0")
     return b"".join((*encode(Config(text, is_name=False)), *encode(Header(write_header(scene.played.scan)))))
 
 
