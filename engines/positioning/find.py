@@ -12,7 +12,7 @@ from engines.positioning.grid import NEAR_MIDDLE_MM, Sheet, far, near, quiet
 from engines.positioning.laid import Laid, laid
 from engines.positioning.pose import Pose, fitted
 from engines.positioning.scout import Scout
-from engines.positioning.settle import agreed, settled
+from engines.positioning.settle import agreed, aimed, settled
 from engines.positioning.shape import likeliest
 from engines.positioning.surfaces import Outline, beyond, hull_of
 from engines.positioning.template import Template
@@ -56,6 +56,7 @@ class Seen:
     present: NDArray[np.float64]  # (name,) probability
     networks_mm: NDArray[np.float64]  # (name, 3) what the networks alone say, LPS mm
     lies: Laid | None  # the mean head upon the scout; None where it agrees with nothing
+    aims: Pose | None  # the same as directions are taken from
 
     @property
     def plausible(self) -> float:
@@ -133,11 +134,12 @@ def look(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) 
     present[ends] = first.present[ends]
     lies = laid(sheet, template.mean, pose)
     if lies is not None and agreed(template, lies, pose):
-        places_mm, covariance = settled(template, lies, networks_mm, present)
+        aims = aimed(template, sheet, lies)
+        places_mm, covariance = settled(template, lies, aims, networks_mm, present)
     else:
-        lies = None
+        lies = aims = None
     off_mm = np.sqrt(np.maximum(np.diag(covariance).reshape(-1, 3).sum(1), 0.0))
-    return Seen(sheet, first, second, pose, places_mm, covariance, off_mm, present, networks_mm, lies)
+    return Seen(sheet, first, second, pose, places_mm, covariance, off_mm, present, networks_mm, lies, aims)
 
 
 def _looked(

@@ -5,11 +5,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.positioning.grid import Sheet
 from engines.positioning.laid import Laid
 from engines.positioning.pose import Pose, fitted
 from engines.positioning.template import Template
 
-__all__ = ["agreed", "apart", "doubt", "kind_of", "settled", "straightened"]
+__all__ = ["agreed", "aimed", "apart", "doubt", "kind_of", "settled", "straightened"]
 
 ALIKE: Final = 0.6  # likeness below which nothing was found
 WHOLE: Final = 0.9  # share of the brain from which on a scout shows it all; of less it tells in proportion
@@ -17,6 +18,8 @@ OWN: Final = 0.2  # correlation with the mean's own brightness from which on the
 SLACK_MM: Final = 2.0  # by which a body differs from the mean one
 NEAR_MM, NEAR_DEG = 12.0, 12.0  # within which registration must have stayed of what the networks say
 BENT: Final = (0.0, 0.5, 0.5)  # share of the way to the bent landmarks that directions are turned about L, P, S
+ALONE: Final = (1.0, 0.5, 0.5)  # share of the way from there to the brain alone
+FARTHEST_DEG: Final = 6.0  # that the brain alone may be turned by
 Array = NDArray[np.float64]
 
 
@@ -55,22 +58,25 @@ def doubt(template: Template, lies: Laid, found_mm: Array, present: Array) -> fl
     return factor * max(apart(template, lies, found_mm, present), 1.0) ** power
 
 
-def settled(template: Template, lies: Laid, found_mm: Array, present: Array) -> tuple[Array, Array]:
+def settled(template: Template, lies: Laid, aims: Pose, found_mm: Array, present: Array) -> tuple[Array, Array]:
     """Places (name, 3) and the covariance (3 name, 3 name) of their errors, of places that networks found.
 
     Single landmarks are known to half a millimetre, which for a line of 28 mm is two degrees: the plane of symmetry and
-    the template's line are turned as the whole body is, only their places are the landmarks' own.
+    the template's line are turned as `aims` is, only their places are the landmarks' own.
     """
     share = np.where(present >= template.present, template.trust, 1.0)[:, None]
     places = share * lies.to_scanner(template.laid_mm) + (1 - share) * found_mm
     turned = np.kron(np.eye(len(places)), lies.posed.scale * lies.posed.turn)
     errors = template.errors_mm2 / min(1.0, max(lies.measured, 0.1) / WHOLE)
     errors = errors * doubt(template, lies, found_mm, present) ** 2
-    return straightened(template, _aimed(template, lies), places), turned @ errors @ turned.T
+    return straightened(template, aims, places), turned @ errors @ turned.T
 
 
-def _aimed(template: Template, lies: Laid) -> Pose:
-    """The pose turned part of the way to that of the landmarks, as bent, which registration is trusted with."""
+def aimed(template: Template, sheet: Sheet, lies: Laid) -> Pose:
+    """The pose turned as the brain alone is, where a scout shows it all as T1 does.
+
+    About P and S, and elsewhere, part of the way to the landmarks, as bent, which registration is trusted with.
+    """
     from scipy.spatial.transform import (
         Rotation,  # a tenth of a second, which the start of the plugin should not wait for
     )
@@ -79,8 +85,12 @@ def _aimed(template: Template, lies: Laid) -> Pose:
     bent = fitted(template.laid_mm[marks], lies.to_scanner(template.laid_mm[marks]), np.ones(len(marks)), SLACK_MM)
     posed = lies.posed
     apart = Rotation.from_matrix(posed.turn.T @ bent.turn).as_rotvec()
-    part = Rotation.from_rotvec(np.array(BENT) * apart).as_matrix()
-    return Pose(posed.turn @ part, posed.scale, posed.shift_mm)
+    part = np.array(BENT) * apart
+    if template.stripper is not None and kind_of(lies) == "alike":
+        alone = Rotation.from_matrix(template.stripper.turn(template.stripper.part(sheet, lies))).as_rotvec()
+        if np.rad2deg(np.linalg.norm(alone)) <= FARTHEST_DEG:
+            part = part + np.array(ALONE) * (alone - part)
+    return Pose(posed.turn @ Rotation.from_rotvec(part).as_matrix(), posed.scale, posed.shift_mm)
 
 
 def straightened(template: Template, posed: Pose, places_mm: Array) -> Array:

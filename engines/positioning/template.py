@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from engines.errors import ModelError
 from engines.model import Model
 from engines.positioning.mean_head import MeanHead, mean_head
+from engines.positioning.stripped import Stripper, stripper_of
 
-__all__ = ["FILE", "MEAN", "Template", "template_of"]
+__all__ = ["BRAIN", "FILE", "MEAN", "Template", "template_of"]
 
 FILE: Final = "template.json"
 MEAN: Final = "mean_head.npz"
+BRAIN: Final = "brain.npz"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +43,7 @@ class Template:
     doubts: Mapping[str, tuple[float, float]]  # kind of scout -> power of how far both ways lie apart, factor on errors
     plane: tuple[int, ...]  # outputs that lie in the plane of symmetry
     line: tuple[int, int]  # outputs whose line is one of the directions of a pose
+    stripper: Stripper | None  # what finds the brain alone; None until it has learned
 
     def landmarks(self) -> tuple[int, ...]:
         """Outputs that are landmarks of the anatomy."""
@@ -55,18 +58,19 @@ class Template:
 
 def template_of(model: Model) -> Template:
     """Read the template of a model whose task is landmarks; raises ModelError."""
-    for file in (FILE, MEAN):
+    for file in (FILE, MEAN, BRAIN):
         if file not in model.card.files:
             raise ModelError(
                 f"{model.folder}: its card names no {file}, which a model for landmarks has; export it again"
             )
     try:
-        return _template(json.loads(model.read(FILE)), mean_head(model.read(MEAN)))
+        mean = mean_head(model.read(MEAN))
+        return _template(json.loads(model.read(FILE)), mean, stripper_of(model.read(BRAIN), mean))
     except (KeyError, TypeError, ValueError, OSError, BadZipFile) as error:
         raise ModelError(f"{model.folder}: no template can be read ({error!r}); export the model again") from error
 
 
-def _template(read: Mapping[str, Any], mean: MeanHead) -> Template:
+def _template(read: Mapping[str, Any], mean: MeanHead, stripper: Stripper) -> Template:
     names = tuple(read["places"])
     return Template(
         str(read["anatomy"]),
@@ -87,4 +91,5 @@ def _template(read: Mapping[str, Any], mean: MeanHead) -> Template:
         {kind: (float(power), float(factor)) for kind, (power, factor) in read.get("doubts", {}).items()},
         tuple(names.index(name) for name in read["plane"]),
         (names.index(read["line"][0]), names.index(read["line"][1])),
+        stripper,
     )

@@ -37,6 +37,7 @@ class Met:
 
     case: str
     lies: Laid
+    aims: Pose
     networks_mm: Array  # (name, 3)
     present: Array  # (name,)
     true_mm: Array  # (name, 3), NaN where it is not known
@@ -53,8 +54,13 @@ def meet(
     for done, (case, number) in enumerate(jobs, 1):
         chance = np.random.default_rng([SEED, CASES.index(case), number])
         true_mm, turn, seen = _shown(case, heads[number % len(heads)], template, infer, chance)
-        if seen is not None and seen.lies is not None and seen.plausible >= template.plausible:
-            met.append(Met(case, seen.lies, seen.networks_mm, seen.present, true_mm, turn))
+        if (
+            seen is not None
+            and seen.lies is not None
+            and seen.aims is not None
+            and seen.plausible >= template.plausible
+        ):
+            met.append(Met(case, seen.lies, seen.aims, seen.networks_mm, seen.present, true_mm, turn))
         tell(done)
     if not any(one.case == MAIN for one in met):
         raise DataError(f"{data}: no validation scout shows the networks a head; train them longer")
@@ -88,7 +94,7 @@ def calibrated(met: Sequence[Met], template: Template) -> Template:
     trust = np.ones(len(template.names))
     trust[marks] = (ways[1] / (ways[0] + ways[1]))[marks]
     first = replace(template, trust=np.round(trust, 3), doubts={})
-    places = [settled(first, one.lies, one.networks_mm, one.present)[0] for one in main]
+    places = [settled(first, one.lies, one.aims, one.networks_mm, one.present)[0] for one in main]
     straight = np.array([_off_straight(one, found, first) for one, found in zip(main, places, strict=True)])
     known = np.where(np.isfinite(straight), straight, 0.0).reshape(len(main), -1)
     count = np.isfinite(straight).reshape(len(main), -1).astype(float)
@@ -124,7 +130,7 @@ def _regions(met: Sequence[Met], template: Template) -> Template:
 
 def _ratios(one: Met, template: Template) -> Array:
     """By which places (name,) lie off, by what is said of them without factors and doubts; NaN: not known."""
-    places, errors = settled(template, one.lies, one.networks_mm, one.present)
+    places, errors = settled(template, one.lies, one.aims, one.networks_mm, one.present)
     off = np.linalg.norm(places - one.true_mm, axis=1)
     said = np.sqrt(np.diag(errors).reshape(-1, 3).sum(axis=1))
     return np.where(one.present >= template.present, off / said, np.nan)

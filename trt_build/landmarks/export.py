@@ -9,8 +9,9 @@ import numpy as np
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from engines.positioning.mean_head import MeanHead, packed
-from engines.positioning.template import FILE, MEAN
+from engines.positioning.mean_head import packed
+from engines.positioning.stripped import Stripper, packed_stripper
+from engines.positioning.template import BRAIN, FILE, MEAN
 from trt_build.export import Arrays, Facts, Graph, Ports, card_of, write_folder
 from trt_build.landmarks.heads import NAMES
 from trt_build.landmarks.network import GRIDS, LandmarkNetwork
@@ -41,9 +42,9 @@ class Answer(nn.Module):
 
 
 def export_landmarks(
-    networks: Mapping[str, LandmarkNetwork], template: Mapping[str, Any], mean: MeanHead, folder: Path, facts: Facts
+    networks: Mapping[str, LandmarkNetwork], template: Mapping[str, Any], stripper: Stripper, folder: Path, facts: Facts
 ) -> None:
-    """Write both graphs, vectors.npz, the template, the mean head and card.toml; what write_folder raises."""
+    """Write both graphs, vectors.npz, the template, mean head and brain, and card.toml; what write_folder raises."""
     graphs = [
         Graph(
             name, Answer(networks[view], view).eval(), ("seen",), ("place", "off", "present", "plausible"), _ports(view)
@@ -52,14 +53,14 @@ def export_landmarks(
     ]
     card = card_of(facts, graphs) | {"task": "landmarks", "multiple": 1}
     write_folder(
-        folder, [(graph, _cases(GRAPHS[graph.name])) for graph in graphs], card, dict(files_of(template, mean))
+        folder, [(graph, _cases(GRAPHS[graph.name])) for graph in graphs], card, dict(files_of(template, stripper))
     )
 
 
-def files_of(template: Mapping[str, Any], mean: MeanHead) -> Mapping[str, bytes]:
+def files_of(template: Mapping[str, Any], stripper: Stripper) -> Mapping[str, bytes]:
     """What lies beside the graphs: name -> content."""
     text = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in template.items())
-    return {FILE: f"{{\n{text}\n}}\n".encode(), MEAN: packed(mean)}
+    return {FILE: f"{{\n{text}\n}}\n".encode(), MEAN: packed(stripper.mean), BRAIN: packed_stripper(stripper)}
 
 
 def _ports(view: str) -> Ports:

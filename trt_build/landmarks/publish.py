@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from engines.positioning.find import Infer, Seen, look
 from engines.positioning.shape import shape_modes
+from engines.positioning.stripped import Stripper
 from engines.positioning.surfaces import outermost
 from engines.positioning.template import Template
 from trt_build.data.errors import DataError
 from trt_build.export import Facts
+from trt_build.landmarks.brain import learned
 from trt_build.landmarks.calibrate import calibrated, meet
 from trt_build.landmarks.export import GRAPHS, Answer, export_landmarks
 from trt_build.landmarks.heads import EXTENT, NAMES, extents, subjects, template_mm
@@ -51,21 +53,25 @@ def publish_landmarks(
         network.load_state_dict(state[view])
         network.eval()
     infer = (inferring(networks["far"], "far"), inferring(networks["near"], "near"))
-    made = regions(infer, data, template_from(data), tell)
+    stripper, made = regions(infer, data, template_from(data), tell)
     figures = figures_of(infer, data, made)
     tell(", ".join(f"{name} {value}" for name, value in figures.items()))
-    export_landmarks(networks, as_json(made), made.mean, out, _facts(state, out.name, facts, figures))
+    export_landmarks(networks, as_json(made), stripper, out, _facts(state, out.name, facts, figures))
 
 
-def regions(infer: tuple[Infer, Infer], data: Path, template: Template, tell: Callable[[str], None]) -> Template:
-    """The template with the limits and regions that the validation subjects ask for."""
+def regions(
+    infer: tuple[Infer, Infer], data: Path, template: Template, tell: Callable[[str], None]
+) -> tuple[Stripper, Template]:
+    """What finds the brain alone, and the template with it, limits and regions that the validation subjects ask for."""
+    stripper = learned(infer, data, template)
+    template = replace(template, stripper=stripper)
     factors, plausible = judged_by(infer, data, template)
     made = replace(template, factors=factors, plausible=plausible)
     tell(f"a head from a probability of {plausible:.3f} on")
     made = calibrated(meet(infer, data, made), made)
     said = zip(made.names, made.factors.tolist(), made.trust.tolist(), strict=True)
     tell("factors and trust " + ", ".join(f"{name} {value:.2f} {trust:.2f}" for name, value, trust in said))
-    return made
+    return stripper, made
 
 
 def _facts(state: dict[str, Any], name: str, facts: dict[str, str], figures: Mapping[str, float | str]) -> Facts:
@@ -198,6 +204,7 @@ def template_from(data: Path) -> Template:
         doubts={},
         plane=tuple(NAMES.index(name) for name in PLANE),
         line=(NAMES.index("pc"), NAMES.index("ac")),
+        stripper=None,
     )
 
 

@@ -24,7 +24,7 @@ __all__ = ["refresh"]
 
 
 def refresh(folder: Path, data: Path) -> None:
-    """Write template, mean head and card of a folder; what template_from raises, EngineError for networks."""
+    """Write template, mean head, brain and card of a folder; what template_from raises, EngineError for networks."""
     content = (folder / CARD).read_bytes()
     model = Model(folder, parse_card(content.decode(), str(folder / CARD)), hashlib.sha256(content).hexdigest(), None)
     with ExitStack() as stack:
@@ -32,10 +32,12 @@ def refresh(folder: Path, data: Path) -> None:
             stack.enter_context(open_engine(model, "openvino", graph=graph, threads=1)) for graph in ("model", "near")
         )
         before = json.loads((folder / FILE).read_text())
-        made = regions((far, near), data, replace(template_from(data), plausible=float(before["plausible"])), print)
+        stripper, made = regions(
+            (far, near), data, replace(template_from(data), plausible=float(before["plausible"])), print
+        )
         figures = figures_of((far, near), data, made)
     card = tomllib.loads(content.decode())
-    for name, written in files_of(as_json(made), made.mean).items():
+    for name, written in files_of(as_json(made), stripper).items():
         (folder / name).write_bytes(written)
         card["files"][name] = hashlib.sha256(written).hexdigest()
     card["figures"] = figures

@@ -105,7 +105,7 @@ def test_noise_agrees_with_no_pose_and_an_empty_scout_with_none(template):
 def test_directions_are_those_of_the_body_and_not_of_single_points(template):
     found = laid(Sheet(scout(template.mean)), template.mean, beside(TRUE, 3.0, 3.0))
     wild = found.to_scanner(template.laid_mm) + np.random.default_rng(0).normal(0, 3, template.laid_mm.shape)
-    places, covariance = settled(template, found, wild, np.ones(len(wild)))
+    places, covariance = settled(template, found, found.posed, wild, np.ones(len(wild)))
     apart = places[list(template.plane)] - places[list(template.plane)].mean(axis=0)
     _, extents, directions = np.linalg.svd(apart)
     assert extents[2] < 1e-6
@@ -126,7 +126,7 @@ def test_what_is_known_of_half_a_brain_is_believed_half_as_much(template):
     assert whole.measured > 0.99
     there = whole.to_scanner(template.laid_mm), np.ones(len(template.names))
     plain = replace(template, doubts={})
-    one, other = (np.trace(settled(plain, lies, *there)[1]) / lies.posed.scale**2 for lies in (whole, half))
+    one, other = (np.trace(settled(plain, lies, lies.posed, *there)[1]) / lies.posed.scale**2 for lies in (whole, half))
     assert other / one == pytest.approx(0.9 / half.measured, rel=0.02)
     assert 1.2 < other / one < 3.0
 
@@ -139,9 +139,9 @@ def test_regions_grow_with_what_registration_and_networks_differ_by(template):
     assert apart(knows, lies, same, there) == pytest.approx(0.0)
     ratio = apart(knows, lies, other, there)
     assert ratio > 2.0
-    one, two = (np.trace(settled(knows, lies, found, there)[1]) for found in (same, other))
+    one, two = (np.trace(settled(knows, lies, lies.posed, found, there)[1]) for found in (same, other))
     assert two / one == pytest.approx(ratio**2)
-    unknown = np.trace(settled(replace(template, doubts={}), lies, other, there)[1])
+    unknown = np.trace(settled(replace(template, doubts={}), lies, lies.posed, other, there)[1])
     assert one / unknown == pytest.approx(4.0)
 
 

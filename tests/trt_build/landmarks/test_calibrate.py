@@ -31,7 +31,7 @@ def met(template, registration_mm, networks_mm, count=400, case=MAIN, contrast=0
         lies = Laid(template.mean, POSE, POSE.scale * POSE.turn, POSE.shift_mm, still, 1.0, 1.0, contrast)
         true = POSE.to_scanner(template.laid_mm + registration_mm * chance.standard_normal(shape))
         networks = true + 1.1 * networks_mm * chance.standard_normal(shape)
-        rows.append(Met(case, lies, networks, np.ones(len(true)), true, TURN))
+        rows.append(Met(case, lies, POSE, networks, np.ones(len(true)), true, TURN))
     return rows
 
 
@@ -40,7 +40,7 @@ def held(made, rows):
     marks = list(made.landmarks())
     inside = []
     for row in rows:
-        places, covariance = settled(made, row.lies, row.networks_mm, row.present)
+        places, covariance = settled(made, row.lies, row.aims, row.networks_mm, row.present)
         off = np.linalg.norm(places - row.true_mm, axis=1)
         inside.append(off <= made.factors * np.sqrt(np.diag(covariance).reshape(-1, 3).sum(axis=1)))
     return np.mean(np.array(inside)[:, marks])
