@@ -3,8 +3,8 @@
 Latency is from the last readout handed to the socket to the network image received, late ones included: where a linear
 image went out first, the one behind it counts. A frame without a network image is an error. `network_early_share` is
 of the images for which the network had begun with lines of the frame before; `network_latency_whole_p50_ms` is without
-that, which is also what a frame takes whose last lines have changed; `network_latency_steady_p99_ms` is without the first
-ten frames.
+that, which is also what a frame takes whose last lines have changed; `network_latency_steady_p99_ms` is without the
+first ten frames.
 """
 
 import time
