@@ -22,12 +22,13 @@ DIM: Final = 0.02  # of the brightest voxel that is divided by at least
 MOST: Final = 2.5  # brightness of an even scout
 LEVELS: Final = 250.0  # of a byte that brightness 1 takes
 RADIUS_MM: Final = 100.0
-EVERY: Final = 3  # points of which one is compared
+EVERY: Final = 6  # points of which one is compared, with every brain others
 BINS: Final = 32  # of brightness
 STEPS: Final = 12
 ENOUGH: Final = 0.02  # mm, as the outermost point moves
 Array = NDArray[np.float64]
 Tensor = NDArray[np.float32]
+Fields = tuple[Tensor, ...]
 Layers = tuple[tuple[Tensor, Tensor], ...]  # matrix (in, out) and constant (out,) of each, rectified but for the last
 
 
@@ -40,9 +41,9 @@ class Part:
 
 
 class Stripper:
-    """A small network that sees at each voxel of the mean head what of a scout is brain, and the brain it is held to.
+    """A small network that sees at each voxel of the mean head what of a scout is brain, and the brains it is held to.
 
-    `sought` (z, y, x) is the mean of brains that were not bent, as the reference poses have them.
+    `sought` (brain, z, y, x) are brains as the reference poses have them: no two say the same of where a brain lies.
     """
 
     def __init__(self, mean: MeanHead, sought: Tensor, layers: Layers) -> None:
@@ -62,10 +63,7 @@ class Stripper:
         beside = (part.ravel()[self.beside] for part in (mean.share, mean.values))
         wide = self._wide(mean.share, WIDE_MM)[self.chosen]
         self.known = np.column_stack((*beside, wide, out**2, back, up)).astype(np.float32)
-        level = sought / max(float(sought.max()), 1e-9)
-        z, y, x = np.gradient(level)
-        slopes = np.tensordot(mean.inverse[:3, :3].T, np.stack((x, y, z)), 1).astype(np.float32)
-        self.fields = (level.astype(np.float32), *slopes)
+        self.fields = tuple(self._fields(brain) for brain in sought)
 
     def moved(self, lies: Laid) -> Array:
         """Where the voxels that may be brain and those around them lie in the scanner (n, 3)."""
@@ -97,12 +95,21 @@ class Stripper:
         return values
 
     def turn(self, part: Part) -> Array:
-        """Rotation (3, 3) that takes the brain that is sought to a part: of the similarity of most mutual information.
+        """Rotation (3, 3) that takes the brains that are sought to a part: the mean over them."""
+        count = len(self.fields)
+        turns = [
+            self._turn(fields, part, slice(n * EVERY // count, None, EVERY)) for n, fields in enumerate(self.fields)
+        ]
+        left, _, right = np.linalg.svd(np.sum(turns, axis=0))
+        return np.asarray(left @ right, np.float64)
+
+    def _turn(self, fields: Fields, part: Part, some: slice) -> Array:
+        """Rotation (3, 3) of the similarity of most mutual information, from one brain to some points of a part.
 
         Fisher's scoring: each point pulls as the logarithm of the joint histogram rises at its two brightnesses. A step
         that does not add information is halved.
         """
-        places_mm, values = part.places_mm[::EVERY], part.values[::EVERY]
+        places_mm, values = part.places_mm[some], part.values[some]
         own = _bins(values / max(float(np.percentile(values, 99.0)), 1e-9))
         dark = self.chosen.size // EVERY - len(own)
         middle = places_mm.mean(axis=0)
@@ -110,7 +117,7 @@ class Stripper:
         best, kept, step = -np.inf, (matrix, shift), np.zeros(7)
         for _ in range(STEPS):
             arms = (places_mm - middle) @ matrix.T / RADIUS_MM
-            level, slopes = self._at(RADIUS_MM * arms + middle + shift)
+            level, slopes = self._at(fields, RADIUS_MM * arms + middle + shift)
             pull, told = _rise(own, _bins(level), dark)
             if told > best:
                 best, kept = told, (matrix, shift)
@@ -123,10 +130,17 @@ class Stripper:
         left, _, right = np.linalg.svd(kept[0])
         return np.asarray((left @ right).T, np.float64)
 
-    def _at(self, places_mm: Array) -> tuple[Array, Array]:
-        """Brightness (n,) of the brain that is sought, 0 to 1, and its slopes (3, n) per mm."""
+    def _fields(self, brain: Tensor) -> Fields:
+        """Brightness (z, y, x), 0 to 1, and its three slopes per mm."""
+        level = brain / max(float(brain.max()), 1e-9)
+        z, y, x = np.gradient(level)
+        slopes = np.tensordot(self.mean.inverse[:3, :3].T, np.stack((x, y, z)), 1).astype(np.float32)
+        return level.astype(np.float32), *slopes
+
+    def _at(self, fields: Fields, places_mm: Array) -> tuple[Array, Array]:
+        """Brightness (n,) of a brain, 0 to 1, and its slopes (3, n) per mm."""
         voxels = (places_mm @ self.mean.inverse[:3, :3].T + self.mean.inverse[:3, 3]).T[::-1]
-        level, *slopes = (ndimage.map_coordinates(field, voxels, order=1) for field in self.fields)
+        level, *slopes = (ndimage.map_coordinates(field, voxels, order=1) for field in fields)
         return level.astype(np.float64), np.stack(slopes).astype(np.float64)
 
     def _wide(self, volume: Tensor, sigma_mm: float) -> Tensor:

@@ -11,7 +11,7 @@ from engines.positioning.grid import Sheet
 from engines.positioning.laid import laid
 from engines.positioning.pose import Pose
 from engines.positioning.settle import aimed
-from engines.positioning.stripped import Part, packed_stripper, stripper_of
+from engines.positioning.stripped import Part, Stripper, packed_stripper, stripper_of
 from engines.positioning.template import template_of
 from tests.engines.positioning.test_laid import TRUE, beside, scout
 
@@ -21,12 +21,16 @@ def template():
     return template_of(load_model("head_landmarks"))
 
 
-def part(stripper, deg):
-    """The brain that is sought, turned, sized and shifted, in another contrast, and the way brains differ in noise."""
+def part(stripper, deg, brain=0):
+    """A brain that is sought, turned, sized and shifted, in another contrast, and the way brains differ in noise."""
     turn = Rotation.from_rotvec(deg, degrees=True).as_matrix()
-    values = stripper.sought.ravel()[stripper.around].astype(np.float64) ** 1.5
+    values = stripper.sought[brain].ravel()[stripper.around].astype(np.float64) ** 1.5
     values = values * (1 + 0.2 * np.random.default_rng(0).standard_normal(len(values)))
     return turn, Part(1.03 * stripper.places_mm @ turn.T + np.array((1.0, -2.0, 1.5)), values)
+
+
+def only(template, brain):
+    return Stripper(template.mean, template.stripper.sought[brain : brain + 1], template.stripper.layers)
 
 
 def degrees(one, other):
@@ -34,9 +38,17 @@ def degrees(one, other):
 
 
 @pytest.mark.parametrize("deg", [(0.0, 0.0, 0.0), (3.0, 0.0, 0.0), (-2.0, 1.5, 1.0)])
-def test_a_brain_is_turned_as_it_was_turned(template, deg):
-    turn, seen = part(template.stripper, deg)
-    assert degrees(template.stripper.turn(seen), turn) < 0.15
+@pytest.mark.parametrize("brain", [0, 1])
+def test_a_brain_is_turned_as_it_was_turned(template, deg, brain):
+    turn, seen = part(template.stripper, deg, brain)
+    assert degrees(only(template, brain).turn(seen), turn) < 0.2
+
+
+def test_of_two_brains_the_turn_is_the_mean(template):
+    _, seen = part(template.stripper, (3.0, 0.0, 0.0))
+    one, other = (only(template, brain).turn(seen) for brain in (0, 1))
+    middle = one @ Rotation.from_rotvec(Rotation.from_matrix(one.T @ other).as_rotvec() / 2).as_matrix()
+    assert degrees(template.stripper.turn(seen), middle) < 0.4
 
 
 def test_the_brain_alone_is_found_in_a_scout_and_nothing_beside_it(template):

@@ -28,11 +28,11 @@ def example(template, stripper, wanted, turn):
 
 def test_what_is_wanted_is_learned_and_its_drift_taken_away(template, monkeypatch):
     monkeypatch.setattr(brain, "TRAIN_STEPS", 600)
-    sought = template.stripper.sought
+    sought = template.stripper.sought[:1]
     plain = Stripper(template.mean, sought, ())
     turn = Rotation.from_euler("x", 2.0, degrees=True).as_matrix()
     chance = np.random.default_rng(0)
-    wanted = sought.ravel()[plain.around] * (1 + 0.2 * chance.standard_normal(len(plain.around)))
+    wanted = sought[0].ravel()[plain.around] * (1 + 0.2 * chance.standard_normal(len(plain.around)))
     examples = [example(template, plain, wanted, turn)]
     layers = brain._trained(examples, plain.inner)
     made = Stripper(template.mean, sought, layers)
@@ -40,6 +40,13 @@ def test_what_is_wanted_is_learned_and_its_drift_taken_away(template, monkeypatc
     assert np.sqrt((off**2).mean()) < 0.02
     drift = brain._drift(examples, made)
     assert np.rad2deg(Rotation.from_matrix(drift.T @ turn).magnitude()) < 0.2
-    again = Stripper(template.mean, brain._turned(sought, template, drift), layers)
+    again = Stripper(template.mean, brain._turned(sought[0], template, drift)[None], layers)
     rest = brain._drift(examples, again)
     assert np.rad2deg(Rotation.from_matrix(rest).magnitude()) < 0.2
+
+
+def test_the_template_of_the_reference_poses_is_symmetric_and_lies_where_brain_is(template):
+    made = brain._symmetric(template)
+    assert np.abs(made - made[..., ::-1]).max() < 0.05
+    assert np.median(made[template.mean.share > 0.95]) > 0.4
+    assert made[template.mean.share < 0.01].mean() < 0.02
