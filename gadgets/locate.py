@@ -41,6 +41,9 @@ def locate(context: Context, anatomy: str = "", plan: str = "") -> Node:
     engines = context.protocol.engines
     loan = context.lender.borrow(engines.models[CODE], engines.backends)
 
+    if isinstance(opened := loan.state(), Opened) and opened.model.card.task == TASK:
+        context.workers.submit(template_of, opened.model)  # read while the scout is still being acquired
+
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         seen = _Collected()
         broken = False

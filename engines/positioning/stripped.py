@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 from typing import Final
 
@@ -160,6 +161,7 @@ def packed_stripper(stripper: Stripper) -> bytes:
     return file.getvalue()
 
 
+@lru_cache(maxsize=4)
 def stripper_of(content: bytes, mean: MeanHead) -> Stripper:
     """Read the file of a stripper; raises OSError, ValueError and KeyError for what is none."""
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
