@@ -7,6 +7,7 @@ that, which is also what a frame takes whose last lines have changed; `network_l
 first ten frames.
 """
 
+import re
 import time
 from pathlib import Path
 
@@ -107,7 +108,11 @@ def best_ms(act, times):
 
 def patient(scene):
     """The opening of a scene whose scan protocol lets no network begin early."""
-    text = Path(find(PROTOCOL).where).read_text(encoding="utf-8").replace("early_lines = 16", "early_lines = 0")
+    text, changed = re.subn(
+        r"early_lines = \d+", "early_lines = 0", Path(find(PROTOCOL).where).read_text(encoding="utf-8")
+    )
+    if changed != 1:
+        raise RuntimeError(f"{PROTOCOL} names early_lines {changed} times, wanted once")
     return b"".join((*encode(Config(text, is_name=False)), *encode(Header(write_header(scene.played.scan)))))
 
 

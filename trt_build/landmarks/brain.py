@@ -22,7 +22,7 @@ from engines.positioning.template import Template
 from trt_build.data.errors import DataError
 from trt_build.landmarks import registration
 from trt_build.landmarks.heads import Subject, subjects
-from trt_build.landmarks.mean import reference_turn
+from trt_build.landmarks.mean import reference_turn, symmetric_mean
 from trt_build.landmarks.positions import scanned
 
 __all__ = ["learned"]
@@ -150,14 +150,11 @@ def _plain(part: Tensor) -> Volume:
 
 def _drift(examples: list[_Example], stripper: Stripper) -> Array:
     """By which brains that are found are turned against the reference poses (3, 3), symmetric."""
-    across = np.diag((-1.0, 1.0, 1.0))
     turns = []
     for one in examples:
         found = stripper.turn(Part(one.lies.posed.to_template(stripper.moved(one.lies)), stripper.values(one.shown)))
         turns.append((one.lies.posed.turn @ found).T @ one.turn)
-    mean = np.mean(turns, axis=0)
-    left, _, right = np.linalg.svd(mean + across @ mean @ across)
-    return left @ right
+    return symmetric_mean(turns)
 
 
 def _turned(brain: Volume, template: Template, by: Array) -> Volume:

@@ -16,7 +16,7 @@ from engines.positioning.scout import Scout
 from trt_build.data.errors import DataError
 from trt_build.landmarks.heads import NAMES, TRUTH, Subject, subjects
 
-__all__ = ["mean_of", "reference_turn"]
+__all__ = ["mean_of", "reference_turn", "symmetric_mean"]
 
 VOXEL_MM: Final = 4.0
 LOW_MM, HIGH_MM = np.array((-88.0, -104.0, -92.0)), np.array((88.0, 124.0, 96.0))  # LPS of the template
@@ -84,11 +84,16 @@ def _averaged(heads: Sequence[Subject], lies: Sequence[Laid | Pose], grid: Array
 
 def _drift(heads: Sequence[Subject], lies: Sequence[Laid]) -> Array:
     """By which the mean is turned against the reference poses (3, 3), symmetric."""
-    across = np.diag((-1.0, 1.0, 1.0))
-    turns = [reference_turn(subject).T @ one.posed.turn for subject, one in zip(heads, lies, strict=True)]
-    mean = np.mean(turns, axis=0)
+    return symmetric_mean(
+        [reference_turn(subject).T @ one.posed.turn for subject, one in zip(heads, lies, strict=True)]
+    )
+
+
+def symmetric_mean(turns: Sequence[Array]) -> Array:
+    """Mean rotation (3, 3) of some and of their mirror images."""
+    across, mean = np.diag((-1.0, 1.0, 1.0)), np.mean(turns, axis=0)
     left, _, right = np.linalg.svd(mean + across @ mean @ across)
-    return left @ right
+    return np.asarray(left @ right, np.float64)
 
 
 def _places(subject: Subject, lies: Laid) -> Array:
