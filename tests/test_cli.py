@@ -131,7 +131,7 @@ def test_serve_says_when_it_is_ready_and_ends_cleanly_on_ctrl_c():
         assert ready["ready"]
         assert ask(ready["answers"], "health")["status"] == "ready"
         plugin.send_signal(signal.SIGINT)
-        _, log = plugin.communicate(timeout=60)  # networks that are being opened are closed first
+        _, log = plugin.communicate(timeout=20)
         assert plugin.returncode == 0
     assert "Traceback" not in log
 
