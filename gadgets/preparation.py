@@ -17,7 +17,7 @@ from engines.linear.calibration import Calibration
 from engines.linear.errors import LinearError
 from engines.unrolled.balance import KEPT
 from engines.unrolled.begun import linear_solver, serves_linear
-from engines.unrolled.prepared import Prepared, expected_lines, inverse_bytes, make_inverse, make_predictor, prepare
+from engines.unrolled.prepared import Prepared, expected_lines, inverse_bytes, make_inverse, make_ready, prepare
 from gadgets.context import Context
 from protocols.messages import Calibrated
 
@@ -137,27 +137,13 @@ class Preparations:
         def in_vain() -> bool:
             return self._context.cancelled() or self._known.get(slice_) is not prepared
 
+        make = make_ready if self._series else make_inverse  # a predictor takes longer than the iteration it saves
         try:
-            make_inverse(prepared, in_vain, self._context.workers)
+            make(prepared, in_vain, self._context.workers)
         except (LinearError, np.linalg.LinAlgError) as error:
-            log.warning("no inverse for the network", session=self._context.session, error=str(error))
+            log.warning("not all is ready for the network", session=self._context.session, error=str(error))
         self._context.took("network inverse", (time.perf_counter() - began) * 1e3)
-        if prepared.problem is not None:
-            for array in (prepared.problem.inverse, prepared.problem.noise):
-                array.flags.writeable = False  # a GPU is given it once
-        if self._series and not in_vain():
-            self._context.workers.submit(self._predict, prepared, in_vain, then)
-        else:
-            then()
-
-    def _predict(self, prepared: Prepared, cancelled: Callable[[], bool], then: Callable[[], None]) -> None:
-        """Make the predictor, and then what comes after it whether that went well or not."""
-        try:
-            make_predictor(prepared, cancelled)
-        except (LinearError, np.linalg.LinAlgError) as error:
-            log.warning("no predictor for the network", session=self._context.session, error=str(error))
-        finally:
-            then()
+        then()
 
 
 def _serve_linear(calibrated: Calibrated, prepared: Prepared) -> None:

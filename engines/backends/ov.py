@@ -92,11 +92,10 @@ def _rounded(array: NDArray[Any]) -> Any:
     """Round to the nearest bfloat16, ties away from zero, a part at a time."""
     import openvino
 
-    tensor = openvino.Tensor(openvino.Type.bf16, array.shape)
-    bits = tensor.data.view(np.uint16).reshape(array.shape)
+    bits = np.empty(array.shape, np.uint16)  # NumPy's memory comes in large pages, twice as fast as OpenVINO's
     for given, made in zip(array.view(np.uint32), bits, strict=True):
         np.right_shift(given + np.uint32(0x8000), 16, out=made, casting="unsafe")
-    return tensor
+    return openvino.Tensor(bits, openvino.Shape(array.shape), openvino.Type.bf16)
 
 
 def _lent(array: NDArray[Any]) -> NDArray[Any]:

@@ -21,42 +21,43 @@ def _adjoint(matrices: Stack) -> Stack:
     return matrices.conj().swapaxes(-1, -2)
 
 
-def _inverse_factor(matrices: Stack) -> Stack:
-    """W = L^-1, lower triangular, of A = L L^H: from the factor of its upper left half and of the rest."""
+def _factor(matrices: Stack, out: Stack) -> None:
+    """Put W = L^-1, lower triangular, of A = L L^H into zeros, by way of its upper left half."""
     size = matrices.shape[-1]
     if size <= SMALL:
-        small: Stack = np.linalg.inv(np.linalg.cholesky(matrices))
-        return small
+        out[...] = np.linalg.inv(np.linalg.cholesky(matrices))
+        return
     half = size // 2
-    first = _inverse_factor(matrices[..., :half, :half])
-    below: Stack = matrices[..., half:, :half] @ _adjoint(first)
-    second = _inverse_factor(matrices[..., half:, half:] - below @ _adjoint(below))
-    out = np.zeros_like(matrices)
-    out[..., :half, :half] = first
-    out[..., half:, half:] = second
-    np.negative(second @ (below @ first), out=out[..., half:, :half])
-    return out
+    first, second = out[..., :half, :half], out[..., half:, half:]
+    _factor(matrices[..., :half, :half], first)
+    below = matrices[..., half:, :half] @ _adjoint(first)
+    rest = below @ _adjoint(below)
+    _factor(np.subtract(matrices[..., half:, half:], rest, out=rest), second)
+    np.matmul(second, np.negative(below, out=below) @ first, out=out[..., half:, :half])
 
 
-def _gram(lower: Stack) -> Stack:
+def _gram(lower: Stack, out: Stack) -> None:
     """W^H W of lower triangular W, without the products with zeros."""
     size = lower.shape[-1]
     if size <= SMALL:
-        small: Stack = _adjoint(lower) @ lower
-        return small
+        np.matmul(_adjoint(lower), lower, out=out)
+        return
     half = size // 2
     below = _adjoint(lower[..., half:, :half])
-    out = np.empty_like(lower)
-    np.matmul(below, lower[..., half:, half:], out=out[..., :half, half:])
-    out[..., half:, :half] = _adjoint(out[..., :half, half:])
-    out[..., half:, half:] = _gram(lower[..., half:, half:])
-    np.add(_gram(lower[..., :half, :half]), below @ _adjoint(below), out=out[..., :half, :half])
-    return out
+    beside = np.matmul(below, lower[..., half:, half:], out=out[..., :half, half:])
+    np.conjugate(beside.swapaxes(-1, -2), out=out[..., half:, :half])
+    _gram(lower[..., half:, half:], out[..., half:, half:])
+    _gram(lower[..., :half, :half], out[..., :half, :half])
+    out[..., :half, :half] += below @ lower[..., half:, :half]
 
 
-def hermitian_inverse(matrices: Stack) -> Stack:
-    """Inverse (..., n, n) of Hermitian positive definite matrices; relative error about condition number times 1e-7.
+def hermitian_inverse(matrices: Stack, out: Stack | None = None) -> Stack:
+    """Inverse (..., n, n) of Hermitian positive definite matrices, written to `out` if given.
 
-    Raises numpy.linalg.LinAlgError where a matrix is not positive definite.
+    Relative error about condition number times 1e-7. Raises numpy.linalg.LinAlgError where a matrix is not positive
+    definite.
     """
-    return _gram(_inverse_factor(matrices))
+    factor, made = np.zeros_like(matrices), np.empty_like(matrices) if out is None else out
+    _factor(matrices, factor)
+    _gram(factor, made)
+    return made

@@ -103,18 +103,25 @@ def inverse_bytes(prepared: Prepared) -> int:
 
 
 def make_inverse(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
-    """Make the inverse: half a second, for a worker; one of `workers` helps, if one is free."""
+    """Make the inverse: half a second, for a worker; one of `workers` helps, if one is free.
+
+    It cannot be written then: engines round it, or hand it to a GPU, once.
+    """
     made = invert_box(prepared.box, cancelled, workers)
-    prepared.problem = None if made is None else replace(made, noise=made.noise * np.float32(1 - prepared.kept))
+    if made is not None:
+        made = replace(made, noise=made.noise * np.float32(1 - prepared.kept))
+        for array in (made.inverse, made.noise):
+            array.flags.writeable = False
+    prepared.problem = made
 
 
-def make_predictor(prepared: Prepared, cancelled: Callable[[], bool] = never) -> None:
+def make_predictor(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
     """Make what predicts the withheld lines, and gives them back, where there is an inverse; pays for a series."""
     if len(prepared.withheld) and prepared.problem is not None:
-        prepared.predictor = prepare_predictor(prepared.problem, prepared.withheld, cancelled)
+        prepared.predictor = prepare_predictor(prepared.problem, prepared.withheld, cancelled, workers)
 
 
-def make_ready(prepared: Prepared) -> None:
+def make_ready(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
     """Make all that makes frames fast."""
-    make_inverse(prepared)
-    make_predictor(prepared)
+    make_inverse(prepared, cancelled, workers)
+    make_predictor(prepared, cancelled, workers)

@@ -76,7 +76,6 @@ def time_engine(problem):
         problem.calibration, problem.acquired, model.card.strength, float(asked.get("withheld_share", 0.03))
     )
     make_ready(prepared)
-    prepared.problem.inverse.flags.writeable = False  # as the chain has it: rounded once
     normal, start = begin(prepared.problem, problem.hybrid)
     tensors = {
         "start": start,

@@ -8,6 +8,7 @@ from threading import Event
 import numpy as np
 import pytest
 
+import engines.unrolled.prepared
 import gadgets.preparation
 from engines.unrolled.trust import withheld_lines
 from gadgets import preparation
@@ -103,7 +104,7 @@ def test_the_linear_inverse_is_begun_even_where_the_predictor_could_not_be_made(
     def fails(*_arguments):
         raise np.linalg.LinAlgError("singular")
 
-    monkeypatch.setattr(gadgets.preparation, "make_predictor", fails)
+    monkeypatch.setattr(engines.unrolled.prepared, "prepare_predictor", fails)
     result, begun = Future(), Event()
     with one_worker() as workers:
         preparations(workers, series=True).foresee(Calibrated(0, result, begun.set), STRENGTH)
