@@ -104,7 +104,7 @@ def _located(context: Context, loan: Loan, seen: _Collected, anatomy: str, plan:
         return
     try:
         scout = _scout(context, seen)
-        found = find(scout, template_of(opened.model), *_networks(context, loan, opened))
+        found = find(scout, template_of(opened.model), *_networks(context, loan, opened), context.helpers)
     except EngineError as error:
         yield nothing(context, f"the network failed: {error}", model_hash=opened.model.hash)
         return

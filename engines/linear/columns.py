@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.halves import both
 from engines.linear.errors import LinearError, wanted_shape
 from engines.linear.fourier import plan
-from engines.linear.halves import both
 from engines.linear.hermitian import hermitian_inverse
 
 __all__ = [

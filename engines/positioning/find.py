@@ -1,13 +1,16 @@
 """From a scout to landmarks: one small network for the pose, one for the places, and what speaks against them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from engines.halves import each
 from engines.positioning.grid import NEAR_MIDDLE_MM, Sheet, far, near, quiet
 from engines.positioning.laid import Laid, laid
 from engines.positioning.pose import Pose, fitted
@@ -64,10 +67,12 @@ class Seen:
         return min(self.far.plausible, self.near.plausible)
 
 
-def find(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) -> Landmarks:
+def find(
+    scout: Scout, template: Template, far_infer: Infer, near_infer: Infer, helpers: Executor | None = None
+) -> Landmarks:
     """Find landmarks and surfaces in a scout; what is not seen is missing, `refused` says why nothing is to be used.
 
-    Raises EngineError where a network's answer cannot be read.
+    One of `helpers` helps, if one is free. Raises EngineError where a network's answer cannot be read.
     """
     known = {
         "anatomy": template.anatomy,
@@ -78,7 +83,7 @@ def find(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) 
     }
     if scout.pixels.ndim != 3 or not np.nanmax(np.abs(scout.pixels), initial=0.0) > 0:
         return Landmarks(**known, landmarks={}, refused=("no_signal: the scout is empty",))
-    seen = look(scout, template, far_infer, near_infer)
+    seen = look(scout, template, far_infer, near_infer, helpers)
     if seen is None:
         why = f"landmark_missing: too few landmarks of a {template.anatomy} are seen for any pose"
         return Landmarks(**known, landmarks={}, refused=(why,))
@@ -101,17 +106,21 @@ def find(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) 
     )
 
 
-def look(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) -> Seen | None:
+def look(
+    scout: Scout, template: Template, far_infer: Infer, near_infer: Infer, helpers: Executor | None = None
+) -> Seen | None:
     """Ask both networks; None where so few landmarks are seen that there is no pose."""
     sheet, count = Sheet(scout), len(template.names)
-    shown = np.concatenate([far(sheet), far(sheet, level=True), far(Sheet(quiet(scout)), level=True)])
+    ways = ((scout, False), (scout, True), (quiet(scout), True))  # with the coils' shading, without, without noise
+    shown = np.concatenate(each(lambda way: far(Sheet(way[0]), level=way[1]), ways, helpers))
     first = max(_answers(far_infer({"seen": shown}), count), key=lambda made: float(made.present.sum()))
     places_mm, off_mm = first.places_mm + sheet.middle_mm, first.off_mm
     if (first.present >= 0.5).sum() < FEWEST:
         return None
     pose = _posed(template, places_mm, off_mm, first.present)
     for views in (GLANCE, GLANCE, LOOKS):
-        second = _looked(sheet, pose, template, near_infer, views)
+        poses = [_beside(pose, np.array(view)) for view in views]
+        second = _looked(sheet, poses, template, near_infer, helpers)
         # Ends of the brain lie outside the near view: they stay as they were first seen.
         better = second.present >= 0.5
         places_mm = np.where(better[:, None], second.places_mm, first.places_mm + sheet.middle_mm)
@@ -142,12 +151,9 @@ def look(scout: Scout, template: Template, far_infer: Infer, near_infer: Infer) 
     return Seen(sheet, first, second, pose, places_mm, covariance, off_mm, present, networks_mm, lies, aims)
 
 
-def _looked(
-    sheet: Sheet, pose: Pose, template: Template, infer: Infer, views: tuple[tuple[float, float, float], ...]
-) -> Answer:
-    """What is near, of several views slightly beside a pose and of their mirror images; places in the scanner."""
-    poses = [_beside(pose, np.array(view)) for view in views]
-    seen = np.concatenate([near(sheet, beside, level=True) for beside in poses])
+def _looked(sheet: Sheet, poses: Sequence[Pose], template: Template, infer: Infer, helpers: Executor | None) -> Answer:
+    """What is near, of views from several poses and of their mirror images; places in the scanner."""
+    seen = np.concatenate(each(partial(near, sheet, level=True), poses, helpers))
     seen = np.concatenate([seen, seen[..., ::-1]])
     answers = _answers(infer({"seen": np.ascontiguousarray(seen)}), len(template.names))
     swapped = template.mirrored()

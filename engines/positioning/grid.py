@@ -82,8 +82,15 @@ class Sheet:
 
     def at(self, pixels: Tensor, places_mm: NDArray[np.float64]) -> Tensor:
         """Values at places (..., 3), LPS mm, by trilinear interpolation; zero outside."""
-        voxels = np.moveaxis(places_mm @ self.inverse[:3, :3].T + self.inverse[:3, 3], -1, 0)[::-1]
-        return ndimage.map_coordinates(pixels, voxels, order=1, output=np.float32)
+        return ndimage.map_coordinates(pixels, np.moveaxis(self._voxels(places_mm), -1, 0)[::-1], np.float32, 1)
+
+    def holds(self, places_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether places (..., 3) lie between voxels."""
+        voxels = self._voxels(places_mm)
+        return np.asarray(((voxels >= 0) & (voxels <= np.array(self.pixels.shape[::-1]) - 1)).all(axis=-1))
+
+    def _voxels(self, places_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(places_mm @ self.inverse[:3, :3].T + self.inverse[:3, 3])
 
 
 def evened(sheet: Sheet, around_mm: float, width_mm: float) -> tuple[Tensor, Tensor]:

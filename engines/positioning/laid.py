@@ -26,6 +26,7 @@ ORDER: Final = 2  # of what is left of the shading
 OUTLIER: Final = 3.0  # robust standard deviations from which a point counts less
 ALIKE: Final = 40.0  # neighbouring points that tell the same, as smoothing and anatomy have it
 FEWEST: Final = 500  # points that a scout must show
+FEW: Final = 4  # points of which one is asked until the pose is nearly right
 Array = NDArray[np.float64]
 Response = Callable[[Array, Array], tuple[Array, Array]]
 
@@ -69,7 +70,9 @@ def laid(sheet: Sheet, mean: MeanHead, pose: Pose) -> Laid | None:
     image = _Image(sheet)
     if not image.shown(mean.brain, pose):
         return None
-    matrix, shift = _moved(image, mean.brain, pose.scale * pose.turn, pose.shift_mm, TURNS, _similar)
+    few = mean.brain.thinned(FEW)
+    matrix, shift = _moved(image, few, pose.scale * pose.turn, pose.shift_mm, TURNS, _similar)
+    matrix, shift = _moved(image, mean.brain, matrix, shift, TURNS, _similar)
     left, sizes, right = np.linalg.svd(matrix)
     posed = Pose(left @ right, float(sizes.mean()), shift)
     matrix, shift = _stretched(image, mean.brain, matrix, shift, posed)
@@ -90,12 +93,14 @@ class _Image:
 
     def __init__(self, sheet: Sheet) -> None:
         self.sheet = sheet
-        self.pixels, self.share = evened(sheet, SHADE_MM, WIDTH_MM)
+        self.pixels, share = evened(sheet, SHADE_MM, WIDTH_MM)
+        self.share = None if sheet.known.all() else share
 
     def at(self, places_mm: Array) -> tuple[Array, Array]:
         """Values (n,) and whether they count, 1 or 0."""
-        known = self.sheet.at(self.share, places_mm) > 0.5
-        return self.sheet.at(self.pixels, places_mm).astype(np.float64), known.astype(np.float64)
+        values = self.sheet.at(self.pixels, places_mm).astype(np.float64)
+        known = self.sheet.holds(places_mm) if self.share is None else self.sheet.at(self.share, places_mm) > 0.5
+        return values, known.astype(np.float64)
 
     def shown(self, cloud: Cloud, pose: Pose) -> bool:
         values, known = self.at(pose.to_scanner(cloud.places_mm))
@@ -163,8 +168,8 @@ def _bent(image: _Image, mean: MeanHead, matrix: Array, shift: Array) -> tuple[A
     """Displacements (node, 3), and how well the scout is met then, in its contrast and in the mean's own."""
     from scipy.linalg import cho_factor, cho_solve  # seldom wanted, and slow to import at the start of the plugin
 
-    cloud, shares, stiffness = mean.bending, mean.shares, mean.lattice.stiffness
-    match, bend, back = _Match(cloud), np.zeros((mean.lattice.size, 3)), shares.T.tocsr()
+    cloud, shares, stiffness = mean.bending, mean.lattice.pulled, mean.lattice.stiffness
+    match, bend, back = _Match(cloud), np.zeros((len(stiffness), 3)), shares.T.tocsr()
     factor = None
     for _ in range(BENDS):
         values, known = image.at((cloud.places_mm + shares @ bend) @ matrix.T + shift)
@@ -179,7 +184,7 @@ def _bent(image: _Image, mean: MeanHead, matrix: Array, shift: Array) -> tuple[A
     wanted, _, _, _ = match(values, known)
     inside = known > 0
     likeness, contrast = (_alike(values[inside], other[inside]) for other in (wanted, cloud.values))
-    return bend, likeness, contrast
+    return mean.lattice.following @ bend, likeness, contrast
 
 
 def _alike(one: Array, other: Array) -> float:

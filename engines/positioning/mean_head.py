@@ -31,19 +31,32 @@ class Cloud:
     values: Array  # (n,)
     slopes: Array  # (n, 3) per mm
 
+    def thinned(self, step: int) -> "Cloud":
+        """One point of so many."""
+        return Cloud(self.places_mm[::step], self.values[::step], self.slopes[::step])
+
 
 class Lattice:
-    """Nodes of a trilinear displacement, and how stiffly they hang together."""
+    """Nodes of a trilinear displacement, and how stiffly they hang together: a Gaussian process.
 
-    def __init__(self, low_mm: Array, high_mm: Array) -> None:
-        self.low_mm = low_mm
-        self.count = np.ceil((high_mm - low_mm) / STEP_MM).astype(int) + 1
-        lines = [low + STEP_MM * np.arange(size) for low, size in zip(low_mm, self.count, strict=True)]
+    Those that no place pulls at follow the others, the `held` ones, as the process has it.
+    """
+
+    def __init__(self, places_mm: Array) -> None:
+        low, high = places_mm.min(axis=0) - RIM_MM, places_mm.max(axis=0) + RIM_MM
+        self.low_mm = low
+        self.count = np.ceil((high - low) / STEP_MM).astype(int) + 1
+        self.size = int(self.count.prod())
+        lines = [first + STEP_MM * np.arange(size) for first, size in zip(low, self.count, strict=True)]
         nodes = np.stack(np.meshgrid(*lines, indexing="ij"), -1).reshape(-1, 3)
         apart = np.linalg.norm(nodes[:, None] - nodes, axis=-1) * (3**0.5 / REACH_MM)
         covariance = BEND_MM**2 * (1 + apart) * np.exp(-apart)  # Matern's, of order 3/2
-        self.stiffness = np.linalg.inv(covariance + 1e-6 * np.eye(len(nodes)))
-        self.size = len(nodes)
+        covariance += 1e-6 * np.eye(self.size)
+        pulled = self.shares(places_mm)
+        held = np.unique(pulled.indices[pulled.data > 0])
+        self.pulled = pulled[:, held].tocsr()  # (place, held node)
+        self.stiffness = np.linalg.inv(covariance[np.ix_(held, held)])  # of the held nodes
+        self.following = covariance[:, held] @ self.stiffness  # (node, held node)
 
     def shares(self, places_mm: Array) -> csr_matrix:
         """Share (n, node) of every node at places (n, 3); beyond the rim those at the rim."""
@@ -70,9 +83,7 @@ class MeanHead:
         self.skin_mm = self._places(rim)
         self.brain = self._cloud(ndimage.binary_dilation(brain > 0.5))
         self.bending = self._cloud(brain > 0.3)
-        low, high = self.bending.places_mm.min(axis=0), self.bending.places_mm.max(axis=0)
-        self.lattice = Lattice(low - RIM_MM, high + RIM_MM)
-        self.shares = self.lattice.shares(self.bending.places_mm)
+        self.lattice = Lattice(self.bending.places_mm)
 
     def _places(self, chosen: NDArray[np.bool_]) -> Array:
         return np.argwhere(chosen)[:, ::-1] @ self.affine[:3, :3].T + self.affine[:3, 3]
@@ -82,8 +93,9 @@ class MeanHead:
         z, y, x = np.gradient(self.values)
         slopes = np.stack((x, y, z), -1)[chosen] @ self.inverse[:3, :3]
         step = -(-int(chosen.sum()) // MOST)
-        places, values = self._places(chosen), self.values[chosen]
-        return Cloud(places[::step], values[::step].astype(np.float64), slopes[::step].astype(np.float64))
+        return Cloud(self._places(chosen), self.values[chosen].astype(np.float64), slopes.astype(np.float64)).thinned(
+            step
+        )
 
 
 def packed(mean: MeanHead) -> bytes:

@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.halves import both
 from engines.linear.columns import Block, never
-from engines.linear.halves import both
 from engines.unrolled.problem import NetworkProblem
 from engines.unrolled.trust import fourier_rows, samples_of
 

@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.halves import both
 from engines.linear.columns import (
     Block,
     ColumnInverse,
@@ -25,7 +26,6 @@ from engines.linear.columns import (
 )
 from engines.linear.columns import right_hand_side as right_hand_side_of
 from engines.linear.errors import LinearError, wanted_shape
-from engines.linear.halves import both
 from engines.linear.maps import bounding_box
 from engines.linear.unfold import aliased_inverse, equispaced
 from engines.unrolled.balance import windowed

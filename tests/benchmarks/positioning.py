@@ -6,6 +6,7 @@ A report of another model than the shipped one gives no errors: `scanside-build 
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -47,11 +48,12 @@ def ms(model):
     body = find_anatomy("head")
     taken = []
     with ExitStack() as stack:
+        helpers = stack.enter_context(ThreadPoolExecutor(1))  # as the plugin has them
         engines = [stack.enter_context(open_engine(model, graph=graph)) for graph in ("model", "near")]
         for number in range(TIMES + 2):
             scout = drawn(number)
             began = time.perf_counter()
-            found = find(scout, template_of(model), *engines)
+            found = find(scout, template_of(model), *engines, helpers)
             for plan in body.plans:
                 prescribe(body, plan, found, scout.time_s)
             taken.append((time.perf_counter() - began) * 1e3)

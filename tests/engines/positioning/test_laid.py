@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from engines.model import load_model
 from engines.positioning.grid import Sheet
 from engines.positioning.laid import laid
-from engines.positioning.mean_head import mean_head, packed
+from engines.positioning.mean_head import BEND_MM, REACH_MM, STEP_MM, Lattice, mean_head, packed
 from engines.positioning.pose import Pose
 from engines.positioning.scout import Scout
 from engines.positioning.settle import agreed, apart, kind_of, settled
@@ -163,3 +163,19 @@ def test_a_head_that_reaches_far_beyond_the_scout_is_cut(template):
     high = Pose(TRUE.turn, TRUE.scale, TRUE.shift_mm + np.array((0.0, 0.0, 70.0)))
     sheet = Sheet(scout(template.mean, high))
     assert Outline(sheet, high, template, None, laid(sheet, template.mean, high)).cut()
+
+
+def test_nodes_that_no_place_pulls_at_follow_the_others_as_in_the_whole_process():
+    chance = np.random.default_rng(5)
+    direction = chance.standard_normal((60, 3))
+    places = 55.0 * direction / np.linalg.norm(direction, axis=1, keepdims=True)  # none in the middle or a corner
+    lattice = Lattice(places)
+    assert 0 < len(lattice.stiffness) < lattice.size
+    nodes = np.stack(np.meshgrid(*map(np.arange, lattice.count), indexing="ij"), -1).reshape(-1, 3) * STEP_MM
+    apart = np.linalg.norm(nodes[:, None] - nodes, axis=-1) * (3**0.5 / REACH_MM)
+    whole = np.linalg.inv(BEND_MM**2 * (1 + apart) * np.exp(-apart) + 1e-6 * np.eye(lattice.size))
+    seen_mm = chance.standard_normal(len(places))
+    shares, some = lattice.shares(places).toarray(), lattice.pulled.toarray()
+    wanted = np.linalg.solve(whole + shares.T @ shares, shares.T @ seen_mm)
+    found = lattice.following @ np.linalg.solve(lattice.stiffness + some.T @ some, some.T @ seen_mm)
+    np.testing.assert_allclose(found, wanted, atol=1e-6)

@@ -1,0 +1,36 @@
+"""Two halves of one job on two cores, where there is a core to spare."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar
+
+__all__ = ["both", "each"]
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
+
+
+def both(first: Callable[[], None], second: Callable[[], None], workers: Executor | None = None) -> None:
+    """Do both, the second one in a worker if one is free; nobody waits for a worker that is busy with something else.
+
+    Raises what either of them raises.
+    """
+    helper = None if workers is None else workers.submit(second)
+    first()
+    if helper is None or helper.cancel():
+        second()
+    else:
+        helper.result()
+
+
+def each(make: Callable[[Given], Made], given: Sequence[Given], workers: Executor | None = None) -> list[Made]:
+    """Make something of each, the second half in a worker if one is free."""
+    middle = (len(given) + 1) // 2
+    first: list[Made] = []
+    second: list[Made] = []
+    both(
+        lambda: first.extend(map(make, given[:middle])),
+        lambda: second.extend(map(make, given[middle:])),
+        workers,
+    )
+    return first + second
