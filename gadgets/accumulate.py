@@ -12,7 +12,7 @@ from pydantic import Field
 from engines.placement import Placement
 from gadgets.context import Context
 from gadgets.early import Foreteller
-from protocols.events import Flag, Severity
+from gadgets.line_verdict import LineVerdict
 from protocols.lattice import Lattice
 from protocols.messages import EarlyFrame, Frame, Lines, Message, Record, Reference
 from protocols.mrd import CALIBRATION, ENDING, FRAME_COUNTERS, SERVICE, AcqFlag, flag_mask
@@ -94,7 +94,6 @@ class _Desk:
     def __init__(self, context: Context, early_lines: int) -> None:
         encoding = context.scan.encodings[0]
         average = encoding.limits.get("average")
-        self._context = context
         self._lattice = Lattice.of(encoding)
         self._separate = encoding.calibration_mode in ("separate", "external")
         self._averages = 1 if average is None else average.maximum - average.minimum + 1
@@ -105,8 +104,7 @@ class _Desk:
         self._left: dict[int, _Left] = {}  # by slice
         self._grids: dict[tuple[int, int], NDArray[np.bool_]] = {}
         self._flagged_ends = False
-        self._unused = 0
-        self._strays = 0
+        self._verdict = LineVerdict(context, self._lattice)
 
     def take(self, lines: Lines) -> Iterator[Message]:
         """Place a batch; yield what it completes, and what is wrong with it."""
@@ -117,8 +115,8 @@ class _Desk:
         inside &= headers["encoding_space_ref"] == 0
         good = used & inside
         if not good.all():
-            self._unused += int((~used).sum())
-            yield from self._stray(headers[used & ~inside])
+            self._verdict.unused(int((~used).sum()))
+            yield from self._verdict.stray(headers[used & ~inside])
         for start, stop in _runs(headers, separate=self._separate):
             keep = np.flatnonzero(good[start:stop]) + start
             if len(keep):
@@ -134,12 +132,7 @@ class _Desk:
             yield from self._refer(slice_)
         for key in list(self._frames):
             yield from self._leave(key, "end of stream")
-        if self._unused:
-            text = f"{self._unused} navigator, phase-correction or feedback readouts were not used"
-            yield self._context.flag("unused_readouts", Severity.PASS, text, score=self._unused, unit="readouts")
-        if self._strays:
-            text = f"{self._strays} readouts outside the header's limits were not used"
-            yield self._context.flag("unused_readouts", Severity.FAIL, text, score=self._strays, unit="readouts")
+        yield from self._verdict.of_stream()
 
     def _place(self, lines: Lines) -> Iterator[Message]:
         key = _key(lines.headers[0])
@@ -152,7 +145,7 @@ class _Desk:
         if key not in self._frames:
             left = self._left.get(key[0])
             if left is not None and left.holds(key, lines.headers[0]):
-                yield from self._belated(left, lines.headers)
+                yield from self._verdict.belated(left.acquired, lines.headers)
                 return
             yield from self._earlier(key)
             self._frames[key] = self._blank(lines)
@@ -266,7 +259,7 @@ class _Desk:
         frame = self._frames.pop(key)
         if frame.placed.calibrating.any() and not frame.referenced:
             yield from self._embedded(frame)
-        flags = tuple(self._judge(frame, reason))
+        flags = tuple(self._verdict.of_frame(frame.placed, self._expected(frame), frame.header, reason))
         acquired = frame.placed.seen > 0
         if reason == BY_FLAG:
             self._left[key[0]] = _Left(key, frame.began, int(frame.header["scan_counter"]), acquired)
@@ -275,84 +268,6 @@ class _Desk:
         early = 0 if told is None or not self._foreteller.confirmed(told, frame.placed) else told.number
         self._foreteller.keep(_of_series(key), hybrid, acquired)
         yield Frame(hybrid, acquired, frame.header, frame.arrived_ns, self._averages, reason, flags, early)
-
-    def _belated(self, left: _Left, headers: NDArray[np.void]) -> Iterator[Flag]:
-        """Say which lines came when their frame had left: again, or for the first time."""
-        idx = headers["idx"]
-        steps = idx["kspace_encode_step_1"]
-        again = left.acquired[self._lattice.slabs(idx["kspace_encode_step_2"]), self._lattice.rows(steps)]
-        where = _place_of(headers[-1])
-        for code, which, how in (("repeated_lines", again, "again "), ("unused_readouts", ~again, "")):
-            if which.any():
-                text = f"lines of slice {where['slice']} came {how}when their frame had left, and are not used"
-                evidence = {**where, "lines": steps[which].tolist()}
-                count = int(which.sum())
-                yield self._context.flag(
-                    code, Severity.WARN, f"{count} {text}", score=count, unit="lines", evidence=evidence
-                )
-
-    def _judge(self, frame: _Open, reason: str) -> Iterator[Flag]:
-        absent = self._expected(frame) & (frame.placed.seen == 0)
-        if absent.any():
-            yield from self._missing(frame, np.argwhere(absent), reason)
-        if frame.placed.repeated:
-            where = _place_of(frame.header)
-            yield self._context.flag(
-                "repeated_lines",
-                Severity.WARN,
-                f"{len(frame.placed.repeated)} lines of slice {where['slice']} came twice; the last one was used",
-                score=len(frame.placed.repeated),
-                unit="lines",
-                evidence={**where, "lines": self._steps(frame.placed.repeated)},
-            )
-
-    def _missing(self, frame: _Open, missing: NDArray[np.intp], reason: str) -> Iterator[Flag]:
-        """Say which lines (e2, e1) never came, where that is more than the protocol lets pass."""
-        where = _place_of(frame.header)
-        limit = self._context.protocol.limits.get("missing_lines")
-        severity = Severity.FAIL if limit is None else limit.judge(len(missing))
-        if severity is not Severity.PASS:
-            yield self._context.flag(
-                "missing_lines",
-                severity,
-                f"{len(missing)} lines of slice {where['slice']} never came (the frame left by: {reason})",
-                advice=f"repeat slice {where['slice']}" if self._lattice.partitions == 1 else "repeat the scan",
-                score=len(missing),
-                unit="lines",
-                evidence={**where, **self._which(missing)},
-            )
-
-    def _which(self, missing: NDArray[np.intp]) -> dict[str, object]:
-        """Encode steps of rows (e2, e1), each once."""
-        lines = self._steps(np.unique(missing[:, 1]).tolist())
-        if self._lattice.partitions == 1:
-            return {"lines": lines}
-        return {"lines": lines, "partitions": self._lattice.steps2(np.unique(missing[:, 0])).tolist()}
-
-    def _steps(self, rows: list[int]) -> list[int]:
-        steps: list[int] = self._lattice.steps(np.array(rows)).tolist()
-        return steps
-
-    def _stray(self, headers: NDArray[np.void]) -> Iterator[Message]:
-        """Say at once, and once, that lines outside the header's limits came."""
-        if not len(headers):
-            return
-        if not self._strays:
-            step, space = int(headers["idx"]["kspace_encode_step_1"][0]), int(headers["encoding_space_ref"][0])
-            low, high = self._lattice.limit1.minimum, self._lattice.limit1.maximum
-            yield self._context.flag(
-                "line_outside_limits",
-                Severity.FAIL,
-                f"encode step {step} of encoding space {space} is outside the header's limits "
-                f"({low} to {high}, {self._lattice.lines} lines, space 0); such readouts are not used",
-                advice="correct encodingLimits in the scanner's header",
-                evidence={"line": step},
-            )
-        self._strays += len(headers)
-
-
-def _place_of(header: Record) -> dict[str, int]:
-    return {name: int(header["idx"][name]) for name in ("slice", "contrast", "repetition")}
 
 
 def _key(header: Record) -> Key:

@@ -2,12 +2,11 @@
 
 import itertools
 import json
-import math
 import socket
 import struct
 import threading
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,8 +18,8 @@ import structlog
 
 from gadgets.choose import Choice
 from gadgets.context import Context, Memory
+from gadgets.delivery import Delivery, Outlets
 from gadgets.history.chronicle import Chronicle
-from gadgets.history.record import Record
 from gadgets.lend import Lender
 from gadgets.meter import Meter
 from gadgets.priors import noted
@@ -28,18 +27,15 @@ from gadgets.recipe import build
 from protocols import session as rules
 from protocols.encode import encode
 from protocols.errors import PeerError
-from protocols.events import Advice, Event, Flag, ImageReady, Prescription, Quality, Severity
+from protocols.events import Event
 from protocols.header import parse_header
 from protocols.messages import (
-    Blob,
     Close,
     Config,
     Error,
     Failure,
     Feedback,
-    Frame,
     Header,
-    Image,
     Message,
     Query,
     Readouts,
@@ -54,9 +50,7 @@ from protocols.wire import Receiver, receive
 
 __all__ = ["Session", "Surroundings"]
 
-PREFIX = {Severity.PASS: "INF", Severity.WARN: "WRN", Severity.FAIL: "ERR", Severity.UNKNOWN: "WRN"}
 DRAIN_S = 5.0  # how long what a peer still sends is read after an error, so that it can read the error
-METRICS_EVERY_S = 1.0
 SEND_S = 15  # a peer that takes nothing for so long is gone
 HEARD = 64  # feedback of a scanner that may be on its way through the chain
 M = TypeVar("M", Config, Header)
@@ -97,9 +91,6 @@ class Session:
         self._failed = False
         self._stopped = False
         self._over = False
-        self._late: dict[str, list[float]] = defaultdict(list)
-        self._told = 0.0
-        self._record: Record | None = None
         self._heard: deque[Feedback] = deque(maxlen=HEARD)  # what the scanner has said is not said to it again
 
     def run(self) -> None:
@@ -156,40 +147,47 @@ class Session:
             self._fail(f"internal error, {type(error).__name__}: {error}; see the plugin's log")
 
     def _stream(self, setting: "Setting", first: Message | None, messages: Iterator[Message]) -> None:
+        around, scan, protocol = self._around, setting.scan, setting.protocol
+        delivery = Delivery(
+            self.name, protocol, self._meter, Outlets(self._send, self._fail, self._lose, around.publish)
+        )
         context = Context(
-            scan=setting.scan,
-            protocol=setting.protocol,
-            workers=self._around.workers,
-            helpers=self._around.helpers,
+            scan=scan,
+            protocol=protocol,
+            workers=around.workers,
+            helpers=around.helpers,
             session=self.name,
             xml=setting.xml,
-            archive=self._around.archive,
-            priors=self._around.priors,
-            memory=self._around.memory,
+            archive=around.archive,
+            priors=around.priors,
+            memory=around.memory,
             watch=self._meter.watch,
-            tell=lambda message: self._tell_later(message, setting.protocol),
+            tell=delivery.opinion,
             cancelled=lambda: self._over,
-            took=lambda stage, ms: self._took(stage, ms, setting.protocol),
-            lender=self._around.lender,
+            took=delivery.took,
+            lender=around.lender,
         )
-        log.info("scan", session=self.name, protocol=setting.protocol.name, measurement=setting.scan.measurement_id)
-        self._record = self._around.chronicle.begin(
-            setting.scan, setting.protocol, self.name, lambda flag: self._tell_of_history(flag, setting.protocol)
+        log.info("scan", session=self.name, protocol=protocol.name, measurement=scan.measurement_id)
+        delivery.record = around.chronicle.begin(
+            scan,
+            protocol,
+            self.name,
+            lambda flag: around.publish(flag) if self._over else delivery.opinion(flag),  # the console may have left
         )
         begun = [] if first is None else [first]
         stream = build(context)(noted(context)(self._source(itertools.chain(begun, messages))))
         try:
             for message in stream:
                 if not any(message is heard for heard in self._heard):
-                    self._deliver(message, setting.protocol)
-            self._tell_late(setting.protocol)
+                    delivery.deliver(message)
+            delivery.late()
         except BaseException:
             self._stop_reading()
             raise
         finally:
             self._over = True
             close(stream)
-            self._around.chronicle.end(self._record)
+            around.chronicle.end(delivery.record)
 
     def _stop_reading(self) -> None:
         """Free a thread that waits for the peer."""
@@ -239,99 +237,6 @@ class Session:
             log.warning("TEXT behind the header is no JSON configuration", session=self.name, error=str(error))
             return protocol
         return (self._around.choice.by_config(name, is_name=True) if name else None) or protocol
-
-    def _deliver(self, message: Message, protocol: ScanProtocol) -> None:
-        """Send images at once, then what is known about them."""
-        if isinstance(message, Image):
-            self._deliver_image(message, protocol)
-        elif isinstance(message, Flag):
-            self._tell(message)
-        elif isinstance(message, Failure):
-            self._fail(message.reason)
-        elif isinstance(message, Prescription | Quality | Advice):
-            self._publish(message)
-        elif isinstance(message, Text | Feedback | Blob):
-            self._send(message)
-        elif isinstance(message, Frame):
-            log.error("a frame left the chain without becoming an image", session=self.name)
-        if time.monotonic() - self._told > METRICS_EVERY_S:
-            self._told = time.monotonic()
-            self._around.publish(self._meter.metrics())
-
-    def _deliver_image(self, image: Image, protocol: ScanProtocol) -> None:
-        self._send(image)
-        self._meter.count("images")
-        latency_ms = (time.monotonic_ns() - image.arrived_ns) / 1e6 if image.arrived_ns else 0.0
-        self._took("image", latency_ms, protocol)
-        header = image.header
-        self._publish(
-            ImageReady(
-                session=self.name,
-                protocol=protocol.name,
-                series=int(header["image_series_index"]),
-                index=int(header["image_index"]),
-                slice=int(header["slice"]),
-                repetition=int(header["repetition"]),
-                latency_ms=latency_ms,
-                engine=str(image.meta.get("Scanside.Engine", "")),
-            )
-        )
-        for flag in image.flags:
-            self._tell(flag)
-
-    def _tell_later(self, message: Message, protocol: ScanProtocol) -> None:
-        """Deliver an opinion from its own thread; a peer that is gone by then costs nothing but a line in the log."""
-        try:
-            self._deliver(message, protocol)
-        except OSError as error:
-            self._lose(error)
-
-    def _tell_of_history(self, flag: Flag, protocol: ScanProtocol) -> None:
-        """Deliver a flag of the history, which may come when the console has left."""
-        if self._over:
-            self._around.publish(flag)
-        else:
-            self._tell_later(flag, protocol)
-
-    def _publish(self, event: Event) -> None:
-        """Put an event of this scan on the bus, and into its history."""
-        self._around.publish(event)
-        if self._record is not None:
-            self._record.note(event)
-
-    def _took(self, stage: str, ms: float, protocol: ScanProtocol) -> None:
-        """Note what a stage took, and whether that was too long."""
-        self._meter.took(stage, ms)
-        if ms > protocol.deadlines.get(stage, math.inf):
-            self._late[stage].append(ms)
-
-    def _tell_late(self, protocol: ScanProtocol) -> None:
-        """Say at the end of a scan which deadlines were missed, how often and by how much."""
-        for stage, late in sorted(self._late.items()):
-            limit = protocol.deadlines[stage]
-            self._tell(
-                Flag(
-                    code="deadline_missed",
-                    severity=Severity.WARN,
-                    message=f"{stage} took longer than {limit:g} ms {len(late)} times, {max(late):.1f} ms at worst",
-                    advice="choose a faster method, or a later deadline, in the scan protocol",
-                    score=round(max(late), 3),
-                    unit="ms",
-                    limit=limit,
-                    limit_id=f"{protocol.short_hash}:deadlines.{stage}",
-                    evidence={"stage": stage, "times": len(late)},
-                    session=self.name,
-                )
-            )
-
-    def _tell(self, flag: Flag) -> None:
-        """Put a flag on the bus; on the console's log too when somebody should look."""
-        self._meter.count("flags")
-        self._publish(flag)
-        if flag.severity is not Severity.PASS:
-            advice = f" Advice: {flag.advice}." if flag.advice else ""
-            self._send(Text(f"{PREFIX[flag.severity]} {flag.code}: {flag.message}.{advice}"))
-            log.warning("flag", session=self.name, code=flag.code, severity=flag.severity.value, message=flag.message)
 
     def _fail(self, reason: str) -> None:
         """Tell peer and log, once, why this connection cannot go on."""

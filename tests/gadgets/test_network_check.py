@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from gadgets.cli import app
 from gadgets.recipe import problems
 from protocols.scan_protocol import parse
-from tests.gadgets.test_network import protocol
+from tests.gadgets.network.making import protocol
 from tests.tiny_model import make_model
 
 
