@@ -61,6 +61,7 @@ class Loan:
         self.name = name
         self._allow_unsigned = allow_unsigned
         self._stack = ExitStack()
+        self._closed = threading.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"engine {name}")
         self._opening: Future[Opened] = self._thread.submit(self._open, backends)
 
@@ -95,7 +96,11 @@ class Loan:
             raise EngineError(f"{type(error).__name__}: {error}") from error
 
     def close(self) -> None:
-        """Free the engine in the thread that opened it; one that does not answer is left behind."""
+        """Free the engine in the thread that opened it; one that does not answer is left behind.
+
+        One that is still being opened gets no further than the graph it is at.
+        """
+        self._closed.set()
         closing = self._thread.submit(self._stack.close)
         try:
             closing.result(PATIENCE_S)
@@ -144,6 +149,8 @@ class Loan:
     def _enter(self, model: "Model", backend: str, graph: str) -> "Engine":
         from engines.engine import open_engine
 
+        if self._closed.is_set():
+            raise EngineError("it was closed while it was being opened")
         return self._stack.enter_context(open_engine(model, backend, graph=graph))
 
 

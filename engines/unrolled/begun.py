@@ -21,7 +21,7 @@ from engines.unrolled.problem import as_box, begin, normal_image
 from engines.unrolled.returned import give_back
 from engines.unrolled.trust import predicted_lines
 
-__all__ = ["Begun", "begin_frame", "linear_solver", "serves_linear"]
+__all__ = ["Begun", "begin_frame", "linear_solver", "serves_linear", "start_frame"]
 
 Complex: TypeAlias = NDArray[np.complex64]
 Planes: TypeAlias = NDArray[np.float32]
@@ -46,20 +46,28 @@ class Begun:
 def begin_frame(prepared: Prepared, hybrid: Complex, helpers: Executor | None = None) -> Begun:
     """Begin with a frame (coil, line, x) in hybrid space; one of `helpers` helps, if one is free.
 
+    Raises what start_frame raises.
+    """
+    normal, start = start_frame(prepared, hybrid, helpers)
+    problem, predictor = prepared.box.columns_problem, prepared.predictor
+    measured = hybrid[:, prepared.withheld, problem.columns] * np.float32(prepared.averages**0.5)
+    companion = None
+    if start is not None and predictor is not None:
+        companion = companion_lines(predictor, as_box(prepared.box, normal[0]), len(problem.maps))
+    return Begun(prepared, normal, start, measured, companion)
+
+
+def start_frame(prepared: Prepared, hybrid: Complex, helpers: Executor | None = None) -> tuple[Planes, Planes | None]:
+    """Make b and P b of a frame (coil, line, x) in hybrid space, in units of its noise; no P b while P is not there.
+
     Raises LinearError where the object has moved out of the columns that the network sees.
     """
     _stays(prepared, hybrid)
-    problem, scale = prepared.box.columns_problem, np.float32(prepared.averages**0.5)
-    measured = hybrid[:, prepared.withheld, problem.columns] * scale
+    scale = np.float32(prepared.averages**0.5)
     if prepared.problem is None:
-        return Begun(prepared, normal_image(prepared.box, hybrid, helpers) * scale, None, measured, None)
+        return normal_image(prepared.box, hybrid, helpers) * scale, None
     normal, start = begin(prepared.problem, hybrid, helpers)
-    if prepared.averages > 1:
-        normal, start = normal * scale, start * scale
-    companion = None
-    if prepared.predictor is not None:
-        companion = companion_lines(prepared.predictor, as_box(prepared.box, normal[0]), len(problem.maps))
-    return Begun(prepared, normal, start, measured, companion)
+    return (normal, start) if prepared.averages == 1 else (normal * scale, start * scale)
 
 
 def serves_linear(prepared: Prepared) -> bool:

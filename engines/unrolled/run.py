@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from engines.errors import EngineError
 from engines.linear.errors import wanted_shape
 from engines.linear.preconditioned import prepare_iteration
-from engines.unrolled.begun import Begun, begin_frame
+from engines.unrolled.begun import Begun, begin_frame, start_frame
 from engines.unrolled.bridge import Infer, Tensors, bridge
 from engines.unrolled.early import Early
 from engines.unrolled.prepared import Prepared
-from engines.unrolled.problem import as_box, as_planes, whole_image
+from engines.unrolled.problem import NetworkProblem, as_box, as_planes, whole_image
 from engines.unrolled.returned import give_back, worth
 from engines.unrolled.strength import scan_of
 from engines.unrolled.trust import Trust, explained, judge, predicted_lines, solve_companion
@@ -26,6 +26,7 @@ from engines.unrolled.trust import Trust, explained, judge, predicted_lines, sol
 __all__ = ["Beforehand", "Cascades", "NetworkImage", "draw", "draw_early"]
 
 Complex = NDArray[np.complex64]
+Planes = NDArray[np.float32]
 Consistency: TypeAlias = Literal["blocks", "columns", "iteration"]
 ERROR_SHARES: Final = (50, 95)  # percentiles of the error map that stand on an image
 
@@ -69,7 +70,10 @@ def draw_early(
 
     Raises what `draw` raises.
     """
-    outputs, _ = _outputs(whole, None, begin_frame(prepared, hybrid, helpers))
+    normal, start = start_frame(prepared, hybrid, helpers)
+    if prepared.problem is None or start is None:
+        raise EngineError("the inverse of this slice is not ready yet")
+    outputs = _whole(whole, prepared.problem, normal, start)
     return Early(prepared, borrowed, hybrid[:, borrowed, prepared.box.columns], outputs)
 
 
@@ -123,11 +127,15 @@ def _form(prepared: Prepared) -> Consistency:
     return "columns" if prepared.box.alias == prepared.box.padded[0] else "blocks"
 
 
+def _whole(whole: Infer, ready: NetworkProblem, normal: Planes, start: Planes) -> Tensors:
+    given = {"start": start, "normal": normal, "inverse": ready.inverse}
+    return whole({**given, "scan": scan_of(ready), "noise": ready.noise})
+
+
 def _outputs(whole: Infer, cascades: Cascades | None, begun: Begun) -> tuple[Tensors, Consistency]:
     box, ready = begun.prepared.box, begun.prepared.problem
     if ready is not None and begun.start is not None:
-        given = {"start": begun.start, "normal": begun.normal, "inverse": ready.inverse}
-        return whole({**given, "scan": scan_of(box), "noise": ready.noise}), _form(begun.prepared)
+        return _whole(whole, ready, begun.normal, begun.start), _form(begun.prepared)
     if cascades is None:
         raise EngineError("the inverse of this slice is not ready yet, and the model has no cascades to bridge it")
     iteration = prepare_iteration(box.columns_problem)
