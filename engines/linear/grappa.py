@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engines.linear.errors import LinearError, wanted_shape
 from engines.linear.fourier import to_kspace
+from engines.linear.masks import grid_of
 
 __all__ = ["GrappaWeights", "fill_lines", "fit_grappa", "sampling_grid"]
 
@@ -26,17 +27,12 @@ class GrappaWeights:
 
 
 def sampling_grid(acquired: NDArray[np.bool_]) -> tuple[int, int]:
-    """(acceleration, first line) of the sparsest grid whose lines (line,) all came and that spans the lines that came.
-
-    Other lines may have come too, and the grid need not divide their number. Raises LinearError for irregular masks.
-    """
-    lines = np.flatnonzero(acquired)
-    widest = int(np.diff(lines).max(initial=1))
-    for first in lines[:widest]:
-        grid = np.arange(first % widest, lines[-1] + 1, widest)
-        if acquired[grid].all() and lines[-1] - grid[-1] < widest:
-            return widest, int(first % widest)
-    raise LinearError(f"GRAPPA: got lines {lines.tolist()}, wanted every R-th line; use CG-SENSE for this mask")
+    """(acceleration, first line) of the grid of lines (line,) as grid_of has it; LinearError for irregular masks."""
+    grid = grid_of(acquired)
+    if grid is None:
+        lines = np.flatnonzero(acquired).tolist()
+        raise LinearError(f"GRAPPA: got lines {lines}, wanted every R-th line; use CG-SENSE for this mask")
+    return grid
 
 
 def _windows(

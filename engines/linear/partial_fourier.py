@@ -1,23 +1,26 @@
 """Partial Fourier: the part of k-space that was left out, from the part on the other side and a smooth phase."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engines.linear.errors import LinearError
 from engines.linear.fourier import to_image, to_kspace
+from engines.linear.masks import step_of
 
 __all__ = ["PartialFourier", "complete", "homodyne", "missing_part", "pocs"]
 
 PartialFourier: TypeAlias = Literal["pocs", "homodyne", "zero_filled"]
+UNLIKELY: Final = 8  # lines of which chance draws all on the same side once in 128 times
 
 
 def missing_part(acquired: NDArray[np.bool_]) -> slice | None:
     """Lines at one end of a mask (line,) that were left out on purpose; None where k-space is sampled to both ends.
 
-    A gap of less than the widest step between acquired lines is undersampling, not partial Fourier. Raises LinearError
-    when the centre of k-space is not among the lines from first to last.
+    A gap of less than the widest step between acquired lines is undersampling, not partial Fourier, and so is one that
+    lines drawn by chance may have: with fewer than UNLIKELY lines on one side beyond the last one on the other. Raises
+    LinearError when the centre of k-space is not among the lines from first to last.
     """
     lines = np.flatnonzero(acquired)
     count = len(acquired)
@@ -26,6 +29,10 @@ def missing_part(acquired: NDArray[np.bool_]) -> slice | None:
     step = int(np.diff(lines).max(initial=1))
     before, after = int(lines[0]), count - 1 - int(lines[-1])
     if max(before, after) < step or before == after:
+        return None
+    mirrored = 2 * (count // 2) - lines[::-1]
+    beyond = lines > mirrored[-1] if before > after else lines < mirrored[0]
+    if np.count_nonzero(beyond) < UNLIKELY and step_of(acquired) is None:
         return None
     return slice(0, before) if before > after else slice(count - after, count)
 

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from engines.card import Range
 from engines.linear.errors import LinearError
-from engines.linear.grappa import sampling_grid
-from engines.linear.masks import gapless
+from engines.linear.masks import gapless, step_of
 from engines.linear.partial_fourier import missing_part
 
 __all__ = ["Facts", "acceleration_of", "facts_of", "outside"]
@@ -30,10 +29,7 @@ def acceleration_of(acquired: NDArray[np.bool_]) -> float:
     """R of a mask (line,): the step of its grid, calibration lines apart, or without one all lines by acquired ones."""
     if gapless(acquired):
         return 1.0
-    try:
-        return float(sampling_grid(acquired)[0])
-    except LinearError:
-        return len(acquired) / max(int(acquired.sum()), 1)
+    return float(step_of(acquired) or len(acquired) / max(int(acquired.sum()), 1))
 
 
 def facts_of(

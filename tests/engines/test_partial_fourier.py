@@ -7,6 +7,7 @@ from engines.linear.errors import LinearError
 from engines.linear.fourier import to_image, to_kspace
 from engines.linear.partial_fourier import complete, homodyne, missing_part, pocs
 from tests.engines.coils import head, noise_like, nrmse
+from trt_build.report.masks import acquired_lines
 
 N = 128
 OBJECT = head(N, N)
@@ -61,6 +62,17 @@ def test_an_image_sampled_to_both_ends_comes_back_untouched():
 )  # fmt: skip
 def test_the_part_left_out_on_purpose_is_told_from_undersampling(lines, wanted):
     assert missing_part(np.isin(np.arange(16), lines)) == wanted
+
+
+@pytest.mark.parametrize("acceleration", [2, 4, 8])
+def test_lines_drawn_by_chance_are_no_partial_fourier_unless_one_side_is_left_out(acceleration):
+    told, cut_told = 0, 0
+    for seed in range(100):
+        mask = acquired_lines(256, acceleration, "random", seed)
+        told += missing_part(mask) is not None
+        cut_told += missing_part(mask & (np.arange(256) < 150)) is not None
+    assert told <= 2
+    assert cut_told >= (99 if acceleration < 8 else 0)  # of one line in eight too few lie far out to tell
 
 
 def test_lines_without_the_centre_or_without_symmetry_are_refused():

@@ -8,6 +8,7 @@ import pytest
 from engines.card import Range
 from engines.unrolled.scope import Facts, acceleration_of, facts_of, outside
 from tests.engines.unrolled.scene import LINES, every
+from trt_build.report.masks import acquired_lines
 
 CARD = Range(
     acceleration=(2, 8), coils=(4, 32), matrix=(64, 512), snr=(4, 80), calibration_lines=(12, 40), contrast=("T1",)
@@ -48,6 +49,20 @@ def test_without_a_grid_the_acceleration_is_all_lines_by_acquired_ones():
     mask[np.random.default_rng(0).permutation(LINES)[:24]] = True
     assert acceleration_of(mask) == 4.0
     assert acceleration_of(np.ones(LINES, np.bool_)) == 1.0
+
+
+@pytest.mark.parametrize("step", [3, 4, 6, 8])
+def test_a_network_for_lines_drawn_by_chance_is_shown_frames_of_them(step):
+    for seed in range(20):
+        mask = acquired_lines(256, step, "random", seed)
+        assert 2 <= acceleration_of(mask) <= 8
+        assert not facts_of(np.ones((8, 8), np.complex64), np.ones((8, 8), np.bool_), mask, 8, 24).partial_fourier
+
+
+def test_a_lost_line_does_not_double_the_acceleration():
+    mask = every(8)
+    mask[np.flatnonzero(mask)[2]] = False
+    assert acceleration_of(mask) < 8
 
 
 def test_facts_are_taken_from_frame_and_linear_image():
