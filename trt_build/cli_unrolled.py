@@ -80,7 +80,10 @@ def train(  # noqa: PLR0913, PLR0917 - a command line has many options
     start: Annotated[Path | None, typer.Option(help="Checkpoint whose weights are the first ones.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,  # noqa: FBT002
 ) -> None:
-    """Train a network on simulated scans of volumes; the recipe `default` takes about 45 minutes on 2 CPU cores.
+    """Train a network on simulated scans of volumes; the recipe `default` takes 45 to 95 minutes on 2 CPU cores.
+
+    The one that ships was trained on with `finish` for another half hour. `ssdu` and `noise2noise` learn images without
+    a noise-free truth: from a part of the lines, or from a second noisy scan; the bound on the error still learns from it.
 
     Example: scanside-build train ../shared/data/heads --out runs/brain
     """

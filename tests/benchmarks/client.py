@@ -6,7 +6,8 @@ import time
 from contextlib import contextmanager
 
 from protocols.encode import encode
-from protocols.messages import Close, Image, Text
+from protocols.messages import Close, Feedback, Image, Text
+from protocols.prescription import NAME
 from protocols.wire import Receiver, receive
 
 SILENCE_S = 30.0
@@ -17,6 +18,7 @@ class Client:
 
     def __init__(self, sock, keep):
         self.arrived_ns = {}
+        self.prescribed_ns = None  # the last prescription of a scout
         self.texts = []
         self.images = {}  # those of the repetitions to keep
         self._keep = frozenset(keep)
@@ -48,6 +50,8 @@ class Client:
                 self.arrived_ns[repetition] = self._now_ns
                 if repetition in self._keep:
                     self.images[repetition] = message
+            elif isinstance(message, Feedback) and message.name == NAME:
+                self.prescribed_ns = self._now_ns
             elif isinstance(message, Text):
                 self.texts.append(message.text)
 

@@ -158,6 +158,12 @@ def test_the_report_writes_tables_pictures_and_figures_and_says_who_was_not_trai
     assert [count for _, count in taken[4:]] == [2] * 2  # nothing was tuned again
     classical = [[m for m in made["means"] if m["method"] in CLASSICAL] for made in (document, later)]
     assert classical[0] == classical[1]
+    gone = replace(again, earlier=read_earlier(tmp_path, (*CLASSICAL, "network")))
+    others = [*learned[:2], without_weights("network"), learned[3]]
+    without = write_report(tmp_path / "gone", gone, others, {"model": "none"}, steps)
+    assert without["about"]["not trained"] == ["unet", "varnet"]
+    kept = [[m for m in made["means"] if m["method"] == "network"] for made in (document, without)]
+    assert kept[0] == kept[1] != []
     with pytest.raises(ReportError, match="zero_filled was not measured on disc, equispaced R = 6"):
         write_report(tmp_path, replace(again, accelerations=(6,)), learned, {"model": "none"}, steps)
 

@@ -39,7 +39,9 @@ class Options:
     threads: int = 2
     quick: bool = False
     allow_unsigned: bool = False
-    earlier: Path | None = None  # folder of a report whose rows of classical methods stand
+    earlier: Path | None = (
+        None  # folder of a report: rows of methods without weights, or whose are not given, stand
+    )
 
 
 def report(options: Options) -> None:
@@ -68,12 +70,16 @@ def _report(options: Options) -> dict[str, Any]:
     peers = [trained(key, given[key]) if key in given else without_weights(key) for key in PEERS]
     plan = Plan(options.data, options.quick, *(((4, 8), (20.0,)) if options.quick else ()))
     if options.earlier is not None:
-        plan = replace(plan, earlier=read_earlier(options.earlier, CLASSICAL))
+        stand = (*CLASSICAL, *(key for key in PEERS if key not in given))
+        plan = replace(plan, earlier=read_earlier(options.earlier, stand))
     with _network(options) as (ours, facts), threadpool_limits(options.threads), _progress() as steps:
         about = {
             **facts,
             "threads": options.threads,
-            "checkpoints": {key: _trained_for(path) for key, path in given.items()},
+            "checkpoints": {
+                **({} if plan.earlier is None else plan.earlier.checkpoints),
+                **{key: _trained_for(path) for key, path in given.items()},
+            },
         }
         return write_report(options.out, plan, [*peers, *ours], about, steps)
 

@@ -1,4 +1,4 @@
-"""What an earlier report measured: methods that have not changed need not be measured again, most of the time."""
+"""What an earlier report measured: methods that have not changed, or whose weights are not here, stand as they were."""
 
 import csv
 import json
@@ -24,6 +24,12 @@ class Earlier:
     model: str  # whose report it was
     rows: dict[tuple[Place, str], Row]
     tuned: Tuned
+    checkpoints: dict[str, str]  # method -> for how long it was trained
+
+    @property
+    def methods(self) -> list[str]:
+        """Those that are not measured again."""
+        return sorted({method for _, method in self.rows})
 
     def row(self, place: Place, method: str) -> Row:
         """What a method reached on a case; raises ReportError where it was not measured."""
@@ -49,11 +55,13 @@ def read_earlier(folder: Path, methods: Sequence[str]) -> Earlier:
         )
         about = document["about"]
         model = " ".join(about[key] for key in ("model", "version") if key in about)
+        checkpoints = {key: value for key, value in about.get("checkpoints", {}).items() if key in methods}
     except OSError as error:
         raise ReportError(f"{error.filename}: {error.strerror}; wanted the folder of an earlier report") from error
     except (KeyError, TypeError, ValueError) as error:
         raise ReportError(f"{folder}: not a report that `scanside-build report` wrote ({error!r})") from error
-    return Earlier(model, {((r.group, r.name, r.acceleration, r.pattern), r.method): r for r in rows}, tuned)
+    known = {((r.group, r.name, r.acceleration, r.pattern), r.method): r for r in rows}
+    return Earlier(model, known, tuned, checkpoints)
 
 
 def _row(line: dict[str, str]) -> Row:

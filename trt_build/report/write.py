@@ -11,7 +11,7 @@ from trt_build.report.cases import Case, Slice, cases_of, head_slices, phantom_s
 from trt_build.report.earlier import Earlier
 from trt_build.report.evaluate import Row, judge, summary
 from trt_build.report.figures import benchmark, coverage, losses
-from trt_build.report.methods import CLASSICAL, Drawn, Method, classical
+from trt_build.report.methods import Drawn, Method, classical
 from trt_build.report.panels import draw_panel
 from trt_build.report.real import real_slices
 from trt_build.report.tables import GROUPS, write_csv
@@ -35,7 +35,7 @@ class Plan:
     quick: bool = False
     accelerations: tuple[int, ...] = (3, 4, 6, 8)
     heights_mm: tuple[float, ...] = (-5.0, 20.0, 45.0)
-    earlier: Earlier | None = None  # whose rows of classical methods stand for measuring them again
+    earlier: Earlier | None = None  # whose rows stand for measuring its methods again
 
     def slices(self) -> Iterator[Slice]:
         """Everything that is reported, one by one."""
@@ -56,6 +56,10 @@ class Plan:
     def has(self, folder: str) -> bool:
         """Whether this part of the data is here."""
         return (self.data / folder).is_dir()
+
+    def knows(self, method: Method) -> bool:
+        """Whether an earlier report has measured a method."""
+        return self.earlier is not None and method.key in self.earlier.methods
 
     def cases(self, slices: Iterable[Slice]) -> Iterator[Case]:
         """Undersample slices as this plan wants."""
@@ -94,8 +98,8 @@ def write_report(
         "about": {
             **facts,
             "quick": plan.quick,
-            **({} if plan.earlier is None else {f"as in the report of {plan.earlier.model}": list(CLASSICAL)}),
-            "not trained": [method.key for method in methods if method.draw is None],
+            **({} if plan.earlier is None else {f"as in the report of {plan.earlier.model}": plan.earlier.methods}),
+            "not trained": [method.key for method in methods if method.draw is None and not plan.knows(method)],
             "not measured": [name for name in GROUPS if name not in {row.group for row in measured.rows}],
         },
         "tuning": _tuning(tuned),
@@ -126,7 +130,7 @@ def _measure(
         pictured = case.group != "heads" and case.acceleration in PICTURED and case.pattern == "equispaced"
         drawn: dict[str, Drawn | None] = {}
         for method in methods:
-            known = plan.earlier is not None and method.key in CLASSICAL
+            known = plan.knows(method)
             drawn[method.key] = made = None if method.draw is None or (known and not pictured) else method.draw(case)
             if plan.earlier is not None and known:
                 place = (case.group, case.name, case.acceleration, case.pattern)
