@@ -1,5 +1,6 @@
 """What every gadget is lent: the scan, its protocol, workers, a clock, and what earlier scans left behind."""
 
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -56,6 +57,8 @@ class Memory:
     calibrations: Kept[object] = field(default_factory=lambda: Kept(64))
     scouts: Kept[Scout] = field(default_factory=lambda: Kept(4))
     exams: Kept[Exam] = field(default_factory=lambda: Kept(8))
+    subjects: Kept[bytes] = field(default_factory=lambda: Kept(32))  # hash of whom a scout is of, by measurement id
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)  # of those hashes
     levels: Kept[NDArray[np.float64]] = field(default_factory=lambda: Kept(32))  # noise (scan, coil) of an array, dB
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -75,7 +76,7 @@ class Displaced:
         self._said = True
         try:
             yield self._judged(self._found.result(PATIENCE_S))
-        except (TimeoutError, np.linalg.LinAlgError) as error:
+        except (NotInTime, np.linalg.LinAlgError) as error:
             yield unknown(self.context, str(error) or f"no result after {PATIENCE_S:g} s")
 
     def _begin(self) -> None:

@@ -95,7 +95,7 @@ def _located(context: Context, loan: Loan, seen: _Collected, anatomy: str, plan:
     """Prescriptions of what is found, or one flag that says why there are none."""
     began = time.perf_counter()
     opened = loan.wait(OPENING_S)
-    wrong = seen.wrong[0] if seen.wrong else "" if seen.last is not None else "the scan has no image"
+    wrong = _wrong(context, seen)
     if wrong or isinstance(opened, str):
         yield nothing(context, wrong or f"network {loan.name}: {opened}")
         return
@@ -110,6 +110,26 @@ def _located(context: Context, loan: Loan, seen: _Collected, anatomy: str, plan:
         return
     yield from prescriptions(context, found, anatomy, plan, scout, model_hash=opened.model.hash)
     context.took(CODE, (time.perf_counter() - began) * 1e3)
+
+
+def _wrong(context: Context, seen: _Collected) -> str:
+    """Why a scout's images are nothing to plan on; "" where they are."""
+    if seen.wrong:
+        return seen.wrong[0]
+    return _never_came(context, seen) if seen.last is not None else "the scan has no image"
+
+
+def _never_came(context: Context, seen: _Collected) -> str:
+    """Which slices the header announces and nobody has seen; "" where none is lost, or where a volume is the scout."""
+    limit = context.scan.encodings[0].limits.get("slice")
+    if limit is None or any(len(pixels) > 1 for pixels, _ in seen.slabs.values()):
+        return ""
+    announced = range(limit.minimum, limit.maximum + 1)
+    came = {number for number, *_ in seen.slabs if number in announced}
+    if not (lost := len(announced) - len(came)):
+        return ""
+    first = next(number for number in announced if number not in came)
+    return f"incomplete: {lost} of {len(announced)} slices never came, slice {first} first; take a new scout"
 
 
 def _networks(context: Context, loan: Loan, opened: Opened) -> tuple[Infer, Infer]:

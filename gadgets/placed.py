@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from gadgets.context import Context
 from gadgets.displaced import Displaced, unknown
+from gadgets.subjects import is_of_another
 from protocols.errors import PeerError
 from protocols.events import Flag, Prescription, Severity
 from protocols.geometry import Grid, Handedness, grid_of, handedness
@@ -16,17 +18,19 @@ from protocols.prescription import NAME, Answer, decode, differences
 from protocols.stack import Apart, Stack, apart, centres_mm, wrong_with
 from protocols.stream import Node
 
-__all__ = ["placed"]
+__all__ = ["placed", "unplaced"]
 
-REPEAT = "prescribe anew from a new scout, or go on with the slices as they are"
+CODE: Final = "prescription"
+REPEAT: Final = "prescribe anew from a new scout, or go on with the slices as they are"
 
 
 def placed(context: Context, mm: float = 1.0, deg: float = 1.0, moved_mm: float = 3.6, moved_deg: float = 3.0) -> Node:
     """Compare every image with the prescription that the console names at the scan's beginning, if it names one.
 
     A console says what was asked of it and what it has set, as MRD 1028 `ScansidePrescription`. Flagged are: other
-    values set, a refusal, another patient position, a prescription that is stale by time or by a move of the table, an
-    image that lies `mm` or `deg` off what was set, unreadable words. Images bear `Scanside.Prescription…` meta.
+    values set, a refusal, another patient position, a scout of another subject, a prescription that is stale by time or
+    by a move of the table, an image that lies `mm` or `deg` off what was set, unreadable words. UNKNOWN where an
+    image's directions do not say where it lies. Images bear `Scanside.Prescription…` meta.
 
     The first half of the slices is laid upon the scout that the prescription names: beyond `moved_mm` or `moved_deg`
     the patient has moved since, and the prescription is stale (flag `displaced`).
@@ -47,6 +51,31 @@ def placed(context: Context, mm: float = 1.0, deg: float = 1.0, moved_mm: float 
     return node
 
 
+def unplaced(context: Context) -> Node:
+    """Say once, in a chain without `placed`, that nothing compares images with the prescription that a scan names."""
+
+    def node(messages: Iterator[Message]) -> Iterator[Message]:
+        told = False
+        for message in messages:
+            yield message
+            if isinstance(message, Feedback) and message.name == NAME and not told:
+                told = True
+                text = (
+                    f"the scan names {_named(message)}, and scan protocol {context.protocol.name} has no gadget placed"
+                )
+                advice = "put 'placed' behind 'finish' in chain.order of the scan protocol"
+                yield context.flag(CODE, Severity.UNKNOWN, f"{text} to compare it with", advice=advice)
+
+    return node
+
+
+def _named(word: Feedback) -> str:
+    try:
+        return f"prescription {decode(word.data).id}"
+    except PeerError:
+        return "a prescription that cannot be read"
+
+
 @dataclass(slots=True, eq=False)
 class _Desk:
     """What the console has said, and the worst image so far."""
@@ -61,6 +90,7 @@ class _Desk:
     worst: Apart | None = None
     images: int = 0
     told: bool = False
+    lost: bool = False  # whether an image was told of that does not say where it lies
     judged: bool = False
 
     def hear(self, word: Feedback) -> Iterator[Flag]:
@@ -72,6 +102,8 @@ class _Desk:
             yield self._flag(Severity.UNKNOWN, text)
             return
         if isinstance(said, Prescription):
+            if said != self.asked and is_of_another(self.context, said.scout_measurement_id):
+                yield self._flag(Severity.WARN, "the prescription was made on a scout of another subject")
             self.asked = said
             self._recall(said)
             return
@@ -92,8 +124,10 @@ class _Desk:
                 yield self._flag(Severity.WARN, text)
         if self.answer is None or self.answer.stack is None or wrong_with(self.answer.stack):
             return
-        off = _off(image.header, self.answer.stack)
-        if off is None:
+        try:
+            off = _off(image.header, self.answer.stack)
+        except PeerError as error:
+            yield from self._nowhere(image, str(error))
             return
         self.images += 1
         if self.worst is None or off.centre_mm > self.worst.centre_mm or off.turn_deg > self.worst.turn_deg:
@@ -127,6 +161,14 @@ class _Desk:
         said = {"": self.answer.id, "Decision": self.answer.decision, **known}
         return {f"Scanside.Prescription{name}": value for name, value in said.items() if value}
 
+    def _nowhere(self, image: Image, why: str) -> Iterator[Flag]:
+        """Say once that an image's header does not tell where it lies."""
+        if not self.lost:
+            self.lost = True
+            number = int(image.header["slice"])
+            text = f"whether slice {number} lies where the console said it had set it cannot be told: {why}"
+            yield self._flag(Severity.UNKNOWN, text, evidence={"slice": number})
+
     def _recall(self, asked: Prescription) -> None:
         """Be ready to compare images with the scout that was prescribed from, if it is known here."""
         scout = self.context.memory.scouts.get((asked.scout_measurement_id,))
@@ -150,17 +192,21 @@ class _Desk:
     def _flag(self, severity: Severity, text: str, **more: object) -> Flag:
         advice = {"advice": REPEAT} if severity.broken else {}
         unit = {"unit": "mm"} if "score" in more else {}
-        return self.context.flag("prescription", severity, text, **{**advice, **unit, **more})
+        return self.context.flag(CODE, severity, text, **{**advice, **unit, **more})
 
 
 def _values(answer: Answer) -> dict[str, object]:
     return answer.model_dump(exclude={"time_s"})
 
 
-def _off(header: Record, stack: Stack) -> Apart | None:
-    """How far an image is off the nearest slice of a stack: place, directions, field of view; None: it has no place."""
-    if handedness(header["read_dir"], header["phase_dir"], header["slice_dir"]) is not Handedness.RIGHT:
-        return None
+def _off(header: Record, stack: Stack) -> Apart:
+    """How far an image is off the nearest slice of a stack: place, directions, field of view.
+
+    Raises PeerError for an image without a place, or with left-handed directions, which no rotation takes to a stack's.
+    """
+    hand = handedness(header["read_dir"], header["phase_dir"], header["slice_dir"])
+    if hand is not Handedness.RIGHT:
+        raise PeerError(f"read, phase and slice direction are {hand.value}; right-handed ones were wanted")
     grid = grid_of(header)
     places = centres_mm(stack)
     nearest = places[np.linalg.norm(places - np.array(grid.position_mm), axis=1).argmin()]

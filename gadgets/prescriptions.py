@@ -8,6 +8,7 @@ from engines.positioning.prescribe import prescribe as by_rules
 from engines.positioning.scout import Scout
 from gadgets.context import Context
 from gadgets.priors import as_before
+from gadgets.subjects import note_subject
 from protocols.anatomy import find_anatomy
 from protocols.events import Flag, Prescription, Severity
 from protocols.landmarks import Landmarks
@@ -34,6 +35,7 @@ def prescriptions(
     except ProtocolError as error:
         yield nothing(context, str(error))
         return
+    note_subject(context)
     names = (plan,) if plan else tuple(body.plans)
     ruled = [by_rules(body, name, found, time.time(), scout=context.scan.measurement_id) for name in names]
     for one in ruled if scout is None else (yield from as_before(context, scout, ruled)):

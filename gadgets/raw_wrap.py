@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from engines.positioning.scout import Scout
 from engines.quality.overhang import Skin, Slab, overhang, skin
 from gadgets.context import Context
 from gadgets.raw_verdict import behind, verdict
+from gadgets.subjects import is_of_another
 from protocols.events import Flag, Severity
 from protocols.messages import Readouts, Record
 from protocols.mrd import AcqFlag, has_flag
@@ -49,6 +51,8 @@ class _Watch:
         self._cut: int | None = None  # a slice in which the scout ends before the head
         if self._scout is not None and time.time() - self._scout.time_s > OLD_S:
             self._scout, self._why = None, "the last scout is older than an hour"
+        if self._scout is not None and is_of_another(context, self._scout.measurement_id):
+            self._scout, self._why = None, "the last scout is of another subject"
 
     def take(self, message: Readouts) -> Iterator[Flag]:
         """Note which slices are new; judge them when the surface of the head is known."""
@@ -63,7 +67,7 @@ class _Watch:
         if self._waiting and self._skin is not None:
             try:
                 yield from self._judge(self._skin.result(PATIENCE_S))
-            except TimeoutError:
+            except NotInTime:
                 self._why = f"the scout was not looked at within {PATIENCE_S:g} s"
         if self._worst is not None and (self._cut is None or self._broken(self._worst[0])):
             yield self._flag(*self._worst)

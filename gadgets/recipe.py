@@ -26,7 +26,7 @@ from gadgets.navigator import navigator
 from gadgets.network import network
 from gadgets.oversampling import oversampling
 from gadgets.phantom import phantom
-from gadgets.placed import placed
+from gadgets.placed import placed, unplaced
 from gadgets.prescribe import prescribe
 from gadgets.quality import quality
 from gadgets.raw_coils import coils
@@ -112,7 +112,7 @@ def build(context: Context) -> Node:
     wrong = problems(protocol)
     if wrong:
         raise ProtocolError(wrong)
-    nodes: list[Node] = []
+    nodes: list[Node] = [] if "placed" in protocol.chain.order else [unplaced(context)]
     stage = 0
     for name, given in protocol.chain.nodes:
         place = NODES[name]

@@ -8,6 +8,7 @@ import numpy as np
 from engines.positioning.scout import Scout
 from gadgets.context import Context
 from gadgets.image_verdict import series_of
+from gadgets.subjects import note_subject
 from protocols.errors import PeerError
 from protocols.geometry import grid_of, lps_from_pixel
 from protocols.messages import Image, Message
@@ -49,5 +50,6 @@ def _keep(image: Image, context: Context) -> None:
         measurement_id=context.scan.measurement_id,
         time_s=time.time(),
     )
+    note_subject(context)
     context.memory.scouts.put((context.scan.measurement_id,), scout)
     context.memory.scouts.put((context.scan.patient_position,), scout)

@@ -1,6 +1,8 @@
 """Small scans for tests: headers, batches of lines, contexts."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -60,6 +62,18 @@ def scan(lines=8, samples=8, acceleration=1, calibration="", first=0, last=None,
 def context(of=None, toml=TOML, **more):
     """Surroundings of a gadget under test."""
     return Context(of or scan(), parse(toml, "test.toml"), WORKERS, memory=Memory(), **more)
+
+
+@contextmanager
+def busy():
+    """Workers that have something else to do."""
+    done = threading.Event()
+    with ThreadPoolExecutor(1) as workers:
+        workers.submit(done.wait)
+        try:
+            yield workers
+        finally:
+            done.set()
 
 
 def headers(steps, flags=(), coils=2, samples=8, **counters):

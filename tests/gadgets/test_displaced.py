@@ -15,7 +15,7 @@ from protocols.mrd import IMAGE
 from protocols.stack import Stack, centres_mm
 from tests.engines.positioning.test_rigid import OTHER, T1, mni_head
 from tests.gadgets.test_placed import SCAN, answer, asked, word
-from tests.making import context
+from tests.making import busy, context
 
 STACK = Stack(
     centre_mm=(0.0, 0.0, 10.0), read_dir=(1, 0, 0), phase_dir=(0, 1, 0), slice_dir=(0, 0, 1),
@@ -42,9 +42,9 @@ def slices(pose, count=12):
         yield image(grid, pose, OTHER, number)
 
 
-def told(*images, known=True):
+def told(*images, known=True, **more):
     """What a prescribed scan says of the patient's place, after a scout."""
-    surroundings = context(of=replace(SCAN, measurement_id="scout_1"))
+    surroundings = replace(context(of=replace(SCAN, measurement_id="scout_1")), **more)
     if known:
         list(remember(surroundings)(iter([scout()])))
     words = word(asked(stack=STACK)), word(answer(stack=STACK))
@@ -85,3 +85,11 @@ def test_what_cannot_be_told_is_unknown_and_says_why():
     ]
     (unlike,) = told(*dark)
     assert "the images are unlike the scout" in unlike.message
+
+
+def test_workers_that_do_not_come_to_it_cost_a_flag_and_no_image(monkeypatch):
+    monkeypatch.setattr("gadgets.displaced.PATIENCE_S", 0.01)
+    with busy() as workers:
+        (late,) = told(*slices(AT_REST), workers=workers)
+    assert late.severity.value == "UNKNOWN"
+    assert "no result after 0.01 s" in late.message

@@ -45,8 +45,8 @@ def image(number=0, planes=56, value=None, **more):
     return Image(header, pixels, arrived_ns=time.monotonic_ns(), **more)
 
 
-def run(lender, *messages, model="head_landmarks"):
-    return list(locate(context(of=SCOUT, toml=TOML.format(model=model), lender=lender))(iter(messages)))
+def run(lender, *messages, model="head_landmarks", of=SCOUT):
+    return list(locate(context(of=of, toml=TOML.format(model=model), lender=lender))(iter(messages)))
 
 
 def test_images_leave_first_and_a_scout_without_a_head_is_refused_with_the_reason(lender):
@@ -93,6 +93,28 @@ def test_missing_lines_are_no_scout_to_plan_on(lender):
     lost = Flag(code="missing_lines", severity=Severity.FAIL, message="12 lines are missing")
     flag = run(lender, image(flags=(lost,)))[-1]
     assert "12 lines are missing" in flag.message
+
+
+def announcing(first, last):
+    return replace(scan(slice=(first, last)), measurement_id="scout_1", patient_position="HFS")
+
+
+def test_slices_that_never_came_are_no_scout_to_plan_on(lender):
+    came = [image(number, planes=1) for number in range(15) if number not in (4, 9)]
+    got = run(lender, *came, of=announcing(0, 14))
+    assert sum(isinstance(message, Image) for message in got) == 13
+    (flag,) = [message for message in got if isinstance(message, Flag)]
+    assert flag.severity is Severity.UNKNOWN
+    assert "incomplete: 2 of 15 slices never came, slice 4 first; take a new scout" in flag.message
+    assert not [message for message in got if isinstance(message, Prescription)]
+
+
+def test_all_slices_that_were_announced_are_a_scout_and_so_is_one_volume(lender):
+    for sent, of in (
+        ([image(number, planes=1) for number in range(2, 17)], announcing(2, 16)),
+        ([image()], announcing(0, 0)),
+    ):
+        assert sum(isinstance(message, Prescription) for message in run(lender, *sent, of=of)) == 4
 
 
 def test_after_a_scan_that_broke_off_nothing_is_prescribed(lender):

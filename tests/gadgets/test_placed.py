@@ -7,13 +7,21 @@ import numpy as np
 import pytest
 
 from gadgets.placed import placed
+from gadgets.prescriptions import prescriptions
+from gadgets.recipe import build
+from gadgets.remember import remember
+from gadgets.serve import ServeOptions, running
 from protocols.events import Flag, Prescription, Severity
 from protocols.geometry import Grid, place, rotation_of
-from protocols.messages import Feedback, Image, Text
+from protocols.header import write_header
+from protocols.messages import Close, Config, Feedback, Header, Image, Text
 from protocols.mrd import IMAGE
 from protocols.prescription import NAME, Answer, encode
+from protocols.scan_protocol import find, names
 from protocols.stack import Stack, centres_mm
-from tests.making import context, scan
+from tests.engines.positioning.heads import posed
+from tests.making import TOML, context, scan
+from tests.peer import raw, small_scan, talk
 
 READ, PHASE, SLICE = rotation_of((0.1, -0.2, 0.05, 1)).T.tolist()
 STACK = Stack(
@@ -22,6 +30,14 @@ STACK = Stack(
 )  # fmt: skip
 ID = "00000000000000ab"
 SCAN = replace(scan(), patient_position="HFS")
+WITH_PLACED = TOML.replace("'finish', ", "'finish', 'placed', ")
+PLACELESS = [
+    ({"read_dir": (2, 0, 0)}, "read, phase and slice direction (2.0, 0.0, 0.0), "),
+    ({"read_dir": (0, 1, 0), "phase_dir": (0, 1, 0)}, "perpendicular unit vectors were wanted"),
+    ({"slice_dir": (np.nan, 0, 1)}, "perpendicular unit vectors were wanted"),
+    (dict.fromkeys(("read_dir", "phase_dir", "slice_dir"), (0, 0, 0)), "are missing; right-handed ones were wanted"),
+    ({"read_dir": (1, 0, 0), "phase_dir": (0, 1, 0), "slice_dir": (0, 0, -1)}, "are left-handed; right-handed ones"),
+]
 
 
 def asked(**changes):
@@ -133,3 +149,132 @@ def test_a_console_that_never_says_what_it_set_is_unknown():
     (told,) = flags(word(asked()), *images())
     assert told.severity is Severity.UNKNOWN
     assert "not what it set" in told.message
+
+
+@pytest.mark.parametrize(("directions", "match"), PLACELESS)
+def test_images_whose_directions_say_no_place_leave_and_are_told_of_once(directions, match):
+    sent = list(images())
+    for image in sent:
+        for name, value in directions.items():
+            image.header[name] = value
+    got = run(word(asked()), word(answer()), *sent)
+    assert sum(isinstance(message, Image) for message in got) == len(sent)
+    (told,) = [message for message in got if isinstance(message, Flag) and message.code == "prescription"]
+    assert told.severity is Severity.UNKNOWN
+    assert "slice 0 lies where the console said it had set it cannot be told" in told.message
+    assert match in told.message
+
+
+def test_an_image_without_a_field_of_view_is_told_of_and_the_others_are_compared():
+    first, *rest = images()
+    first.header["field_of_view"] = 0
+    unknown, passed = flags(word(asked()), word(answer()), first, *rest)
+    assert unknown.severity is Severity.UNKNOWN
+    assert "field of view (0.0, 0.0, 0.0) mm; numbers > 0 were wanted" in unknown.message
+    assert "4 images lie where the console said" in passed.message
+
+
+@pytest.mark.parametrize(("directions", "match"), PLACELESS)
+def test_a_server_sends_the_image_of_such_a_scan_and_no_error(server, directions, match):
+    lines = raw()
+    for name, value in directions.items():
+        lines.headers[name] = value
+    got = talked(server, WITH_PLACED, lines)
+    assert sum(isinstance(message, Image) for message in got) == 1
+    (told,) = [text for text in texts(got) if "prescription: " in text]
+    assert told.startswith("WRN ")
+    assert match in told
+    assert not [text for text in texts(got) if text.startswith("ERR")]
+
+
+def test_a_server_says_once_that_a_scan_protocol_compares_nothing_with_what_was_prescribed(server):
+    got = talked(server, TOML, raw())
+    assert sum(isinstance(message, Image) for message in got) == 1
+    (told,) = [text for text in texts(got) if "prescription" in text]
+    assert told.startswith("WRN prescription: the scan names prescription 00000000000000ab, and scan protocol test has")
+    assert "no gadget placed to compare it with" in told
+    assert not [text for text in texts(talked(server, WITH_PLACED, raw())) if "no gadget placed" in text]
+
+
+def test_a_chain_without_placed_says_so_of_words_that_cannot_be_read_and_nothing_of_scans_without_any():
+    (told,) = [m for m in build(context())(iter([Feedback(NAME, b"garbage")])) if isinstance(m, Flag)]
+    assert told.severity is Severity.UNKNOWN
+    assert told.message.startswith("the scan names a prescription that cannot be read, ")
+    assert not [m for m in build(context())(iter([Feedback("SomethingElse", b"1")])) if isinstance(m, Flag)]
+
+
+def test_every_shipped_scan_protocol_of_a_brain_compares_its_slices_with_the_prescription():
+    brains = [name for name in names() if name.startswith("brain_")]
+    assert len(brains) > 3
+    assert all("placed" in find(name).chain.order for name in brains)
+
+
+def around(subject, memory=None, **of):
+    """A scan whose header names a subject, after what earlier scans left behind."""
+    xml = f"<h><subjectInformation><patientID>{subject}</patientID></subjectInformation></h>" if subject else ""
+    made = context(of=replace(SCAN, **of), xml=xml)
+    return made if memory is None else replace(made, memory=memory)
+
+
+def scouted(subject, **of):
+    """The memory of a server that has seen a volume of a scout."""
+    made = around(subject, **{"measurement_id": "scout_1", **of})
+    grid = Grid((8, 8, 8), (240.0, 240.0, 240.0), (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
+    list(remember(made)(iter([Image(place(np.zeros(1, IMAGE)[0], grid), np.ones((1, 8, 8, 8), np.uint16))])))
+    return made.memory
+
+
+def planned(subject):
+    """The memory of a server that has prescribed from landmarks in slices."""
+    made = around(subject, measurement_id="scout_1")
+    assert [one for one in prescriptions(made, posed(time_s=time.time()), "", "") if isinstance(one, Prescription)]
+    return made.memory
+
+
+def doubts(surroundings, *words):
+    got = placed(surroundings)(iter([*words, *images()]))
+    return [m for m in got if isinstance(m, Flag) and "another subject" in m.message]
+
+
+@pytest.mark.parametrize("before", [scouted, planned])
+def test_a_prescription_made_on_a_scout_of_another_subject_is_told_before_the_first_image(before):
+    said = word(asked())
+    first, *_ = placed(around("Bob", before("Alice")))(iter([said, said, word(answer()), *images()]))
+    assert (first.code, first.severity) == ("prescription", Severity.WARN)
+    assert first.message == "the prescription was made on a scout of another subject"
+    assert first.advice
+    assert len(doubts(around("Bob", before("Alice")), said, said, word(answer()))) == 1
+
+
+@pytest.mark.parametrize(("of_scout", "of_scan"), [("Alice", "Alice"), ("", "Bob"), ("Alice", "")])
+def test_the_same_subject_and_one_that_is_not_known_are_no_doubt(of_scout, of_scan):
+    assert doubts(around(of_scan, scouted(of_scout)), word(asked()), word(answer())) == []
+
+
+def test_scouts_without_measurement_id_are_not_taken_for_one_another():
+    memory = scouted("Alice", measurement_id="")
+    assert doubts(around("Bob", memory), word(asked(scout_measurement_id="")), word(answer())) == []
+
+
+def test_who_the_subject_is_stays_in_no_memory():
+    memory = scouted("Alice")
+    assert memory.subjects.get(("scout_1",)) not in (None, b"Alice", scouted("Alice").subjects.get(("scout_1",)))
+    assert "secret" not in repr(memory)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running(ServeOptions(port=0)) as made:
+        yield made
+
+
+def talked(server, toml, lines):
+    """What a server says to a small scan that names a prescription."""
+    start = Config(toml, is_name=False), Header(write_header(replace(small_scan(), patient_position="HFS")))
+    flat = STACK.model_copy(update={"read_dir": (1, 0, 0), "phase_dir": (0, 1, 0), "slice_dir": (0, 0, 1)})
+    words = word(asked(stack=flat)), word(answer(stack=flat))
+    return talk(server.port, [*start, *words, lines, Close()])
+
+
+def texts(got):
+    return [message.text for message in got if isinstance(message, Text)]

@@ -9,12 +9,13 @@ from engines.positioning.scout import Scout
 from gadgets.image_verdict import Critic
 from gadgets.raw_wrap import wrap
 from gadgets.remember import remember
+from gadgets.subjects import note_subject
 from protocols.events import Flag, Severity
 from protocols.geometry import Grid, place
 from protocols.messages import Image
 from protocols.mrd import IMAGE, AcqFlag
 from tests.engines.quality.test_overhang import AFFINE, ball
-from tests.making import TOML, context, readouts, scan
+from tests.making import TOML, busy, context, readouts, scan
 
 LIMITS = "".join(
     f'[limits.{code}]\nvalue = {value}\ndirection = "max"\nunit = "{unit}"\n'
@@ -74,6 +75,17 @@ def test_without_a_scout_that_is_of_use_nothing_can_be_foretold():
     assert len({flags[0].message for flags in useless}) == 5
 
 
+def test_the_scout_of_another_subject_foretells_nothing():
+    for subject, severity in (("Alice", Severity.PASS), ("Bob", Severity.UNKNOWN)):
+        made = replace(
+            surroundings(), xml="<h><subjectInformation><patientID>Alice</patientID></subjectInformation></h>"
+        )
+        note_subject(replace(made, scan=replace(made.scan, measurement_id="scout_1")))
+        (flag,) = told(scouted(replace(made, xml=made.xml.replace("Alice", subject))))
+        assert flag.severity is severity
+    assert "the last scout is of another subject" in flag.message
+
+
 def test_without_a_limit_it_is_unknown():
     (flag,) = told(scouted(surroundings(160.0, toml=TOML)))
     assert flag.severity is Severity.UNKNOWN
@@ -90,3 +102,11 @@ def test_the_last_scout_that_was_remembered_is_the_one_and_the_image_says_what_i
     image = Image(place(np.zeros(1, IMAGE)[0], flat), ball()[None, 32:33, 6:58].astype(np.float32))
     (flag,) = [m for m in Critic(later).judge(image) if isinstance(m, Flag) and m.code == "edge_signal"]
     assert abs(flag.evidence["foretold_mm"] - 20) < 5
+
+
+def test_workers_that_do_not_come_to_it_leave_it_unknown(monkeypatch):
+    monkeypatch.setattr("gadgets.raw_wrap.PATIENCE_S", 0.01)
+    with busy() as workers:
+        (flag,) = told(replace(scouted(surroundings(160.0)), workers=workers))
+    assert flag.severity is Severity.UNKNOWN
+    assert "the scout was not looked at within 0.01 s" in flag.message
