@@ -83,7 +83,7 @@ def train(  # noqa: PLR0913, PLR0917 - a command line has many options
     """Train a network on simulated scans of volumes; the recipe `default` takes 45 to 95 minutes on 2 CPU cores.
 
     The one that ships was trained on with `finish` for another half hour. `ssdu` and `noise2noise` learn images without
-    a noise-free truth: from a part of the lines, or from a second noisy scan; the bound on the error still learns from it.
+    a noise-free truth, from a part of the lines or from a second noisy scan; the bound on the error still sees it.
 
     Example: scanside-build train ../shared/data/heads --out runs/brain
     """

@@ -23,6 +23,7 @@ from trt_build.report.masks import CALIBRATION_LINES, acquired_lines, first_cali
 from trt_build.report.methods import CLASSICAL, Drawn, network, without_weights
 from trt_build.report.metrics import quality
 from trt_build.report.subjects import SheppLogan
+from trt_build.report.tables import write_csv
 from trt_build.report.write import Plan, write_report
 
 SIZE = 64
@@ -158,14 +159,25 @@ def test_the_report_writes_tables_pictures_and_figures_and_says_who_was_not_trai
     assert [count for _, count in taken[4:]] == [2] * 2  # nothing was tuned again
     classical = [[m for m in made["means"] if m["method"] in CLASSICAL] for made in (document, later)]
     assert classical[0] == classical[1]
-    gone = replace(again, earlier=read_earlier(tmp_path, (*CLASSICAL, "network")))
-    others = [*learned[:2], without_weights("network"), learned[3]]
-    without = write_report(tmp_path / "gone", gone, others, {"model": "none"}, steps)
-    assert without["about"]["not trained"] == ["unet", "varnet"]
-    kept = [[m for m in made["means"] if m["method"] == "network"] for made in (document, without)]
-    assert kept[0] == kept[1] != []
     with pytest.raises(ReportError, match="zero_filled was not measured on disc, equispaced R = 6"):
         write_report(tmp_path, replace(again, accelerations=(6,)), learned, {"model": "none"}, steps)
+
+
+def test_a_peer_whose_weights_are_gone_stands_as_it_was(tmp_path, disc, monkeypatch):
+    monkeypatch.setattr(write, "phantom_slices", lambda: iter([disc]))
+    monkeypatch.setattr(write, "classical", lambda *_: [])
+    plan = Plan(tmp_path, accelerations=(6,))
+    rows = evaluate(zero_filled, list(plan.cases([disc])), "unet")
+    write_csv(rows, tmp_path / "rows.csv")
+    about = {"model": "older", "checkpoints": {"unet": "130 minutes", "network": "4 minutes"}}
+    (tmp_path / "report.json").write_text(json.dumps({"about": about, "tuning": []}))
+    again = replace(plan, earlier=read_earlier(tmp_path, (*CLASSICAL, "unet", "varnet")))
+    peers = [without_weights("unet"), without_weights("varnet")]
+    document = write_report(tmp_path / "later", again, peers, {"model": "none"}, lambda *_: lambda: None)
+    assert document["about"]["not trained"] == ["varnet"]
+    assert document["about"]["as in the report of older"] == ["unet"]
+    assert again.earlier.checkpoints == {"unet": "130 minutes"}
+    assert [m["brain_psnr_db"] for m in document["means"]] == pytest.approx([row.brain.psnr_db for row in rows])
 
 
 def test_a_folder_without_a_report_is_none_to_go_on_from(tmp_path):
