@@ -231,11 +231,12 @@ def geometry_check(
 def _run(command: Callable[[], int]) -> None:
     """Run a command; what cannot be done is one clear line and exit code 1."""
     from protocols.bus import BusError
+    from protocols.errors import PeerError
     from protocols.scan_protocol import ProtocolError
 
     try:
         code = command()
-    except (SimulationError, LinkError, ProtocolError, BusError) as problem:
+    except (SimulationError, LinkError, ProtocolError, BusError, PeerError) as problem:
         raise _fail(problem) from problem
     except KeyboardInterrupt:
         raise _fail("stopped by Ctrl-C") from None

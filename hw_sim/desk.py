@@ -34,6 +34,11 @@ class Taken:
     asked: Prescription
     answer: Answer
 
+    @property
+    def standing(self) -> str:
+        """How sure the plugin is of it: its status, and the first reason for that."""
+        return ": ".join((self.asked.status, *self.asked.reasons[:1]))
+
     def feedback(self) -> tuple[Feedback, Feedback]:
         """Both as MRD 1028, for the plugin that gets the next scan."""
         return Feedback(NAME, encode(self.asked)), Feedback(NAME, encode(self.answer))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -48,6 +48,7 @@ __all__ = ["Exam", "Sending", "exam_names", "load_exam", "patient_of", "run_exam
 T = TypeVar("T")
 Vector = tuple[float, float, float]
 Watch = Callable[[str, int, int], None]  # (what, done, of)
+SCOUTING: Final = frozenset({"locate", "prescribe"})  # nodes by which a scan protocol says that it is a scout's
 
 
 class _Table(BaseModel):
@@ -99,8 +100,11 @@ class Step(_Table):
         str, Field(description="plan that says where the slices lie; absent: where the protocol does")
     ] = ""
     decide: Annotated[
-        Decision | Literal["silent"], Field(description="what the console does with the prescription; silent: nothing")
-    ] = "accept"
+        Decision | Literal["silent"] | None,
+        Field(
+            description="what the console does with the prescription; silent: nothing; absent: as it last did, accept"
+        ),
+    ] = None
     table_mm: Annotated[float | None, Field(description="where the table goes before the scan, towards the bore")] = (
         None
     )
@@ -196,6 +200,8 @@ def run_exam(exam: Exam, sending: Sending, out: Path, watch: Watch) -> list[Show
     """Play all scans of an exam one after another; leaves images, flags, plots and the page in `out`.
 
     A console that obeys acquires again what it is advised to, once, behind the scan: slices, or all of an aborted one.
+    The newest scout says where slices lie; where it prescribes nothing, an older one does not count. What the console
+    did with a prescription, an override too, sticks to it until a scan decides otherwise.
     """
     faults = [tuple(map(ask, step.faults)) for step in exam.scans]
     watch("patient", 0, 1)
@@ -224,6 +230,8 @@ class _Room:
     shown: list[Shown] = field(default_factory=list)
     pose: Pose = AT_REST
     table_mm: float = 0.0
+    newest: int | None = None  # which of those shown is the newest scout
+    decided: dict[str, Decision] = field(default_factory=dict)  # by a prescription's id, where slices were set
 
     def __post_init__(self) -> None:
         self.pose = self.exam.patient.lying.pose
@@ -252,25 +260,34 @@ class _Room:
         if (picture := shown.overlay) is not None:
             (folder / "overlay.png").write_bytes(picture)
         self.shown.append(shown)
+        if result.prescriptions or not SCOUTING.isdisjoint(protocol.chain.order):
+            self.newest = len(self.shown) - 1
         return result
 
     def _placed(self, step: Step, simulate: Simulate) -> tuple[Simulate, tuple[Feedback, ...], Planned]:
         """Where the console measures a scan that the plugin should have prescribed, and what it tells the plugin."""
         position = self.exam.patient.position
-        scout = next((scan.result for scan in reversed(self.shown) if scan.result.prescriptions), None)
-        made = () if scout is None else tuple(scout.prescriptions)
+        scout = None if self.newest is None else self.shown[self.newest]
+        made = () if scout is None else scout.result.prescriptions
         asked = next((one for one in reversed(made) if one.plan == step.prescribed), None)
-        images = () if scout is None else tuple(arrived.image for arrived in scout.images)
+        images = () if scout is None else tuple(scout.images)
         truth = true_stack(self.exam.patient.body, step.prescribed, self.pose, self.table_mm, position)
         if asked is None or step.decide == "silent":
-            why = f"no prescription of {step.prescribed} came" if asked is None else "the console did not answer"
+            why = self._nothing(step.prescribed) if asked is None else "the console did not answer"
             return simulate, (), Planned(step.prescribed, (f"{why}: {NEVER}",), images, asked, None, truth)
-        desk = Desk(simulate, position, step.decide, (0.0, 0.0, self.table_mm))
-        taken = Taken(asked, desk.decide(asked, time.time()))
-        said: list[str] = []
+        decision = step.decide or self.decided.get(asked.id, "accept")
+        taken = Taken(asked, Desk(simulate, position, decision, (0.0, 0.0, self.table_mm)).decide(asked, time.time()))
+        said = ["the override of an earlier scan sticks"] if decision == "override" and step.decide is None else []
         simulate = followed(simulate, taken, said.append)
+        if taken.answer.stack is not None:
+            self.decided[asked.id] = decision
         planned = Planned(step.prescribed, tuple(said), images, asked, taken.answer, truth)
         return simulate, taken.feedback(), planned
+
+    def _nothing(self, plan: str) -> str:
+        """Say which scout has not prescribed a plan; one before it does not count."""
+        of = "" if self.newest is None else f" of the newest scout, {self.newest + 1}_{self.shown[self.newest].name}"
+        return f"no prescription of {plan} came{of}"
 
 
 def write_exam(exam: Exam, shown: list[Shown], out: Path) -> None:

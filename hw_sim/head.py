@@ -1,5 +1,6 @@
 """A head as a volume of tissue fractions in LPS mm: the MNI template, or any NIfTI file."""
 
+import zlib
 from collections.abc import Container
 from dataclasses import dataclass
 from functools import lru_cache
@@ -61,11 +62,13 @@ def _weighted(volume: Volume, weights: tuple[float, ...]) -> NDArray[np.float32]
     return total
 
 
-def _volume(fractions: dict[str, NDArray[np.uint8]], ras: NDArray[np.float64]) -> Volume:
+def _volume(fractions: dict[str, NDArray[np.uint8]], ras: NDArray[np.float64], where: object) -> Volume:
     """Move the middle of what is not air to the isocentre and turn RAS into LPS."""
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ ras
     stack = np.stack(list(fractions.values()))
     filled = np.argwhere(stack[:, ::4, ::4, ::4].any(axis=0)) * 4
+    if not filled.size:
+        raise SimulationError(f"{where}: nothing in {stack.shape[1:]} voxels is as large as a head")
     corners = np.array([filled.min(axis=0), filled.max(axis=0)])
     affine[:3, 3] = -(affine[:3, :3] @ corners.mean(axis=0))
     radius_mm = float(np.abs(affine[:3, :3] @ (corners[1] - corners[0])).max() / 2) + 5.0
@@ -74,21 +77,34 @@ def _volume(fractions: dict[str, NDArray[np.uint8]], ras: NDArray[np.float64]) -
 
 
 def _read(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Voxels scaled to 0 … 255 and the RAS affine of a NIfTI file."""
+    """Voxels scaled to 0 … 255 and the RAS affine of a NIfTI file; what is no finite number is air."""
     try:
         import nibabel
         from nibabel.filebasedimages import ImageFileError
     except ImportError as missing:
         raise SimulationError("a head volume needs nibabel: pip install 'scanside[sim]'") from missing
     try:
-        image = nibabel.as_closest_canonical(nibabel.load(path))
+        image = nibabel.load(path)
+        if wrong := _wrong_with(image.shape, image.affine):
+            raise SimulationError(f"{path}: {wrong}")
+        image = nibabel.as_closest_canonical(image)
         voxels = np.asarray(image.dataobj, np.float32)
-    except (OSError, ValueError, ImageFileError) as problem:
+    except (OSError, EOFError, ValueError, TypeError, AttributeError, zlib.error, ImageFileError) as problem:
         raise SimulationError(f"{path}: not a readable NIfTI file ({problem})") from problem
-    if voxels.ndim != 3:
-        raise SimulationError(f"{path}: got {voxels.ndim} dimensions {voxels.shape}, wanted a volume (i, j, k)")
+    voxels = np.nan_to_num(voxels.reshape(voxels.shape[:3]), copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    if not (voxels > 0).any():
+        raise SimulationError(f"{path}: none of {voxels.shape} voxels is above 0, wanted a head that is bright on dark")
     top = max(float(np.percentile(voxels, 99.9)), 1e-6)
     return np.clip(voxels * (255 / top), 0, 255).astype(np.uint8), np.array(image.affine, np.float64)
+
+
+def _wrong_with(shape: tuple[int, ...], affine: NDArray[np.float64]) -> str:
+    """Why an image is no volume in space; "" where it is one, also where further axes have length 1."""
+    if len(shape) < 3 or shape[3:] != (1,) * (len(shape) - 3):
+        return f"got {len(shape)} dimensions {shape}, wanted a volume (i, j, k)"
+    if not (np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-9):
+        return f"its affine {np.round(affine[:3], 3).tolist()} puts it nowhere, wanted voxels with a size in mm"
+    return ""
 
 
 def _template(kind: str) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
@@ -126,7 +142,7 @@ def mni_head() -> Volume:
         fractions[name] = fractions.get(name, np.uint8(0)) + np.where(ring, 255, 0).astype(np.uint8)
         inner_mm = outer_mm
     fractions["gel"] = np.zeros_like(white)
-    volume = _volume(fractions, affine)
+    volume = _volume(fractions, affine, "the MNI template")
     _add_marker(volume.fractions[-1], away_mm, affine)
     return volume
 
@@ -161,4 +177,4 @@ def load_nifti(path: Path) -> Volume:
     csf, grey, white = (
         np.interp(level, knots, [255.0 * (n == at) for n in range(4)]).astype(np.uint8) for at in (1, 2, 3)
     )
-    return _volume({"csf": csf, "grey": grey, "white": white}, affine)
+    return _volume({"csf": csf, "grey": grey, "white": white}, affine, path)

@@ -79,5 +79,6 @@ def followed(simulate: Simulate, taken: Taken, tell: Callable[[str], None]) -> S
     if answer.stack is None:
         tell(f"prescription {answer.id} refused, {NEVER}: {'; '.join(answer.reasons)}")
         return simulate
-    tell(f"prescription {answer.id} of {taken.asked.plan} {answer.decision} {'; '.join(answer.reasons)}".rstrip())
+    why = f": {'; '.join(answer.reasons)}" if answer.reasons else ""
+    tell(f"prescription {answer.id} of {taken.asked.plan} {answer.decision}{why} (it is {taken.standing})")
     return applied(simulate, answer.stack)

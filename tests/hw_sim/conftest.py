@@ -19,13 +19,14 @@ from protocols.wire import Receiver, receive
 
 
 class Peer:
-    """Serves one client; how it behaves is set before the client comes."""
+    """Serves one client, or `clients` one after another; how it behaves is set before the first one comes."""
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.kept = []
         self.headers, self.samples = [], []
+        self.clients = 1
         self.closes = True
         self.answers = True
         self.says = []  # when the first readouts have come
@@ -35,9 +36,13 @@ class Peer:
 
     def serve(self):
         try:
-            sock, _ = self.listener.accept()
-        except OSError:
+            while self.clients:
+                self.serve_one(self.listener.accept()[0])
+                self.clients -= 1
+        except OSError:  # it was stopped
             return
+
+    def serve_one(self, sock):
         with sock:
             try:
                 for message in receive(sock.recv_into, Receiver()):
@@ -63,6 +68,7 @@ class Peer:
             sock.recv(1)  # say nothing until the client has gone
 
     def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # closing alone would not wake whoever waits for a client
         self.listener.close()
         self.thread.join(5)
 
@@ -75,6 +81,8 @@ def picture(head):
     image["image_type"] = 1
     for name in FRAME_COUNTERS:
         image[name] = head["idx"][name]
+    for name in ("position", "read_dir", "phase_dir", "slice_dir"):
+        image[name] = head[name]
     pixels = np.arange(64, dtype=np.uint16).reshape(1, 1, 8, 8)
     return Image(image[()], pixels, {"WindowCenter": "30", "WindowWidth": "60"})
 

@@ -1,5 +1,7 @@
 import json
 
+import nibabel
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -12,15 +14,77 @@ from hw_sim.paperwork import Order
 from hw_sim.phantom import ASYMMETRIC
 from hw_sim.plugin import Address, started
 from hw_sim.scanner import Scanner
+from protocols.events import Prescription
 from protocols.header import parse_header
-from protocols.messages import Header
+from protocols.messages import Feedback, Header
+from protocols.prescription import NAME, encode
 from protocols.scan_protocol import find
+from protocols.stack import Stack
 
 RUN = CliRunner(env={"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"})
+SMALL = """name = "{name}"
+title = "Small"
+[chain]
+order = ["{node}"]
+[simulate]
+matrix = [32, 32]
+noise_readouts = 4
+"""
+PRESCRIBED = 'protocol = "{folder}/small.toml"\nprescribed = "brain_axial"'
+SCOUT = 'protocol = "{folder}/small_scout.toml"'
+STACK = Stack(
+    centre_mm=(0.0, 0.0, 30.0), read_dir=(1, 0, 0), phase_dir=(0, 1, 0), slice_dir=(0, 0, 1),
+    field_of_view_mm=(230.0, 230.0), thickness_mm=4.0, slices=1,
+)  # fmt: skip
+DOUBTED = Prescription(
+    id="00000000000000ab", status="REVIEW", reasons=("low_snr: it is 3.0", "coverage: no"), plan="brain_axial",
+    patient_position="HFS", stack=STACK,
+)  # fmt: skip
 
 
 def nothing(name, done, of):
     pass
+
+
+def exam_of(folder, peer, *scans):
+    """Play an exam of small scans to a peer that prescribes in the first of them, and nothing afterwards."""
+    for name, node in (("small", "finish"), ("small_scout", "locate")):
+        (folder / f"{name}.toml").write_text(SMALL.format(name=name, node=node), encoding="utf-8")
+    steps = "".join(f"[[scans]]\n{scan.format(folder=folder)}\n" for scan in scans)
+    text = f'title = "Small"\n[patient]\nbody = "phantom"\n[array]\ncoils = 4\n{steps}'
+    (folder / "exam.toml").write_text(text, encoding="utf-8")
+    peer.clients = len(scans)
+    peer.says = [Feedback(NAME, encode(DOUBTED))]
+    sending = Sending(Address("127.0.0.1", peer.port), virtual_time=True)
+    return run_exam(load_exam(str(folder / "exam.toml")), sending, folder / "out", nothing)
+
+
+def z_mm(shown):
+    return shown.simulate.centre_mm[2]
+
+
+def test_the_newest_scout_decides_also_where_it_prescribes_nothing(peer, tmp_path):
+    shown = exam_of(tmp_path, peer, SCOUT, PRESCRIBED, SCOUT, PRESCRIBED)
+    assert [z_mm(scan) for scan in shown] == [0, 30, 0, 0]
+    told = "no prescription of brain_axial came of the newest scout, 3_small_scout: the default planes are measured"
+    assert shown[3].planned.said == (told,)
+    assert told in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_the_console_says_how_sure_the_plugin_is_of_what_it_accepts(peer, tmp_path):
+    _, scan = exam_of(tmp_path, peer, SCOUT, PRESCRIBED)
+    told = "prescription 00000000000000ab of brain_axial accepted (it is REVIEW: low_snr: it is 3.0)"
+    assert scan.planned.said == (told,)
+    assert told in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_an_override_sticks_until_the_console_decides_otherwise(peer, tmp_path):
+    override, accept = (f'{PRESCRIBED}\ndecide = "{decision}"' for decision in ("override", "accept"))
+    _, first, kept, accepted, last = exam_of(tmp_path, peer, SCOUT, override, PRESCRIBED, accept, PRESCRIBED)
+    assert [z_mm(scan) for scan in (first, kept, accepted, last)] == [35, 35, 30, 30]
+    assert kept.planned.said[0] == "the override of an earlier scan sticks"
+    assert "overridden: the operator knows better" in kept.planned.said[1]
+    assert len(last.planned.said) == 1
 
 
 @pytest.mark.parametrize("name", exam_names())
@@ -125,6 +189,17 @@ def test_a_fault_that_cannot_be_read_ends_a_scan_before_it_begins_with_one_line(
     ran = RUN.invoke(app, ["scan", "scout", "--fault", "dead_coil", "--fault", "motion:3deg"])
     assert ran.exit_code == 1
     assert ran.stderr.strip() == "scanside-sim: motion:3deg: strength: got '3deg', wanted a number of mm"
+
+
+def test_a_patient_who_is_no_head_ends_an_exam_with_one_line(tmp_path):
+    body = tmp_path / "dark.nii"
+    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 8, 8), np.float32), np.eye(4)), body)
+    path = tmp_path / "exam.toml"
+    path.write_text(f'title = "x"\n[patient]\nbody = "{body}"\n[[scans]]\nprotocol = "scout"\n')
+    ran = RUN.invoke(app, ["exam", str(path), "--connect", "127.0.0.1:1", "--out", str(tmp_path / "out")])
+    assert ran.exit_code == 1
+    wanted = f"scanside-sim: {body}: none of (8, 8, 8) voxels is above 0, wanted a head that is bright on dark"
+    assert ran.stderr.strip() == wanted
 
 
 @pytest.mark.parametrize("command", ["exam", "scan", "replay", "console", "faults"])
