@@ -100,22 +100,29 @@ def _wanted(backend: str) -> tuple[str, ...]:
 def _first_that_works(names: tuple[str, ...], model: Model, job: Job, stack: ExitStack) -> Engine:
     why_not: dict[str, str] = {}
     for name in names:
-        module = cast("Backend", import_module(BACKENDS[name]))
-        reason = module.missing()
-        if reason is None:
-            try:
-                with ExitStack() as trial:
-                    opened = trial.enter_context(module.open_graph(job))
-                    engine = _tested(name, opened, model, job, why_not)
-                    stack.push(trial.pop_all())
-            except (EngineError, ImportError, OSError) as error:  # a library may be installed, and broken
-                reason = str(error)
-            else:
-                passed = "".join(f"; not {other}: {why}" for other, why in why_not.items())
-                job.tell(f"{job.name} runs on {name} {engine.version} ({engine.precision}){passed}")
-                return engine
-        why_not[name] = reason
+        try:
+            with ExitStack() as trial:
+                opened = trial.enter_context(_module(name).open_graph(job))
+                engine = _tested(name, opened, model, job, why_not)
+                stack.push(trial.pop_all())
+        except EngineError as error:
+            why_not[name] = str(error)
+        except Exception as error:  # noqa: BLE001 - a library may be installed, and broken in any way
+            why_not[name] = f"{type(error).__name__}: {error}"
+        else:
+            passed = "".join(f"; not {other}: {why}" for other, why in why_not.items())
+            job.tell(f"{job.name} runs on {name} {engine.version} ({engine.precision}){passed}")
+            return engine
     raise EngineError(f"{job.name}: " + "; ".join(f"{name}: {why}" for name, why in why_not.items()))
+
+
+def _module(name: str) -> Backend:
+    """Import a backend; raises EngineError where it cannot work here."""
+    module = cast("Backend", import_module(BACKENDS[name]))
+    reason = module.missing()
+    if reason is not None:
+        raise EngineError(reason)
+    return module
 
 
 def _tested(name: str, opened: Opened, model: Model, job: Job, why_not: Mapping[str, str]) -> Engine:

@@ -48,9 +48,19 @@ class Opened:
         return f"{self.whole.backend} {self.whole.version} ({self.whole.precision})"
 
     @property
+    def passed(self) -> str:
+        """Backends that were passed over, each with the reason; empty where there were none."""
+        return "; ".join(f"{name}: {why}" for name, why in self.why_not.items())
+
+    @property
+    def signed_by(self) -> str:
+        """Fingerprint of the trusted key that vouches for the model, or that there is none."""
+        return self.model.signed_by or "unsigned"
+
+    @property
     def told(self) -> str:
         """One sentence for people."""
-        card, passed = self.model.card, "; ".join(f"{name}: {why}" for name, why in self.why_not.items())
+        card, passed = self.model.card, self.passed
         return f"{card.name} {card.version} runs on {self.runs_on}" + (f"; not on {passed}" if passed else "")
 
 
@@ -62,6 +72,7 @@ class Loan:
         self._allow_unsigned = allow_unsigned
         self._stack = ExitStack()
         self._closed = threading.Event()
+        self._said: set[str] = set()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"engine {name}")
         self._opening: Future[Opened] = self._thread.submit(self._open, backends)
 
@@ -113,6 +124,8 @@ class Loan:
 
         try:
             model = load_model(self.name, allow_unsigned=self._allow_unsigned)
+            if model.signed_by is None:
+                log.warning("a network that no trusted key has signed, as --allow-unsigned asks", model=self.name)
             whole, why_not = self._first(model, backends)
             cascades = self._cascades(model, whole.backend)
         except EngineError as error:
@@ -151,7 +164,13 @@ class Loan:
 
         if self._closed.is_set():
             raise EngineError("it was closed while it was being opened")
-        return self._stack.enter_context(open_engine(model, backend, graph=graph))
+        return self._stack.enter_context(open_engine(model, backend, graph=graph, tell=self._tell))
+
+    def _tell(self, line: str) -> None:
+        """Log what an engine has to say, each line once: every graph says the same of the same folder of plans."""
+        if line not in self._said:
+            self._said.add(line)
+            log.info("an engine says", model=self.name, told=line)
 
 
 class Lender:
@@ -171,7 +190,9 @@ class Lender:
 
     def engines(self) -> dict[str, str]:
         """What runs each network, or why nothing does, by model: for Health."""
-        states = {loan.name: loan.state() for loan in self._loans.values()}
+        with self._lock:
+            loans = list(self._loans.values())
+        states = {loan.name: loan.state() for loan in loans}
         return {name: state if isinstance(state, str) else state.runs_on for name, state in states.items()}
 
     def close(self) -> None:

@@ -106,7 +106,9 @@ def _details(drawn: Drawn, image: NetworkImage) -> dict[str, str]:
         "Model": card.name,
         "ModelVersion": card.version,
         "ModelHash": opened.model.hash[:12],
+        "ModelSignedBy": opened.signed_by,
         "Backend": opened.runs_on,
+        "BackendsPassed": opened.passed or "none",
         "Acceleration": "" if frame is None else f"{acceleration_of(frame.acquired[0]):.3g}",
         "Consistency": image.consistency,
         "ErrorMedian": f"{middle:.4g}",  # of the 90 % bound, in units of the noise

@@ -3,12 +3,15 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from engines.backends import rtx, trt
+from engines.backends.interface import Job, refused
 from engines.backends.trt_adapter import Adapter
 from engines.backends.trt_plan import build_plan, precision_of
 from engines.driver import Gpu, gpu
@@ -51,15 +54,27 @@ def _plan(model: Model, adapter: Adapter, graph: str, told: "Told | None", out: 
     if not here and not adapter.builds_anywhere:
         raise EngineError(f"{adapter.name}: {adapter.missing()}; without a GPU build for tensorrt_rtx")
     library = adapter.load()
-    job = job_of(model, graph)
+    plans = user_plans(_nobody)
+    job = replace(job_of(model, graph), plans=plans)
+    _unless_refused(model, adapter, library, job)
     precision = precision_of(library, job.precisions)
     plan = build_plan(library, job.onnx, job.graph, precision, told)
     if here:
-        user_plans(_nobody).put(adapter.key(library, job), plan)
+        plans.put(adapter.key(library, job), plan)
     if out is not None:
         _write(out / f"{model.card.name}-{graph}-{adapter.name}.plan", plan)
     where = "kept for this GPU" if here else "no GPU here, so that it builds is all that is known"
     return f"{adapter.name} {library.__version__}, {precision}, {len(plan) / 2**20:.1f} MiB, {where}"
+
+
+def _unless_refused(model: Model, adapter: Adapter, library: Any, job: Job) -> None:
+    """Raise EngineError where images of this plan were found wrong, and nothing has changed since."""
+    reason = refused(job, adapter.key(library, job))
+    if reason is not None:
+        again = f"scanside-build verify {model.folder} --backend {adapter.name}"
+        raise EngineError(
+            f"{adapter.name}, {job.name}: {reason}; take another backend, or have it judged again with: {again}"
+        )
 
 
 def _write(path: Path, plan: bytes) -> None:

@@ -6,6 +6,7 @@ probability of an artefact by 0.01, the place of a landmark by 0.1 mm. What
 fails is refused from then on: no plan of it is kept or made (engines/plans.py).
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -123,11 +124,25 @@ def record(folder: Path, precisions: Sequence[str]) -> None:
     tables = {key: value for key, value in card.items() if isinstance(value, dict)}
     try:
         text = tomli_w.dumps({key: value for key, value in card.items() if key not in tables} | tables)
-        (folder / CARD).write_text(text, encoding="utf-8")
+        _replace(folder / CARD, text)
         (folder / SIGNATURE).unlink(missing_ok=True)
     except OSError as error:
         raise ModelError(f"{folder}: the card cannot be written: {error.strerror}") from error
     load_model(folder, allow_unsigned=True)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write beside a file and take its place, so that a full disk leaves what was there."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _module(name: str) -> Backend:

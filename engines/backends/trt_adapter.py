@@ -83,10 +83,10 @@ class Adapter:
         if not isinstance(gpu(), Gpu):  # without a driver the library would crash the process
             raise EngineError(f"{self.name}: {self.missing()}")
         trt = self.load()
-        self.plan(trt, job)  # built before the GPU is taken
+        plan = self.plan(trt, job)  # built before the GPU is taken
         cuda = open_cuda()
         try:
-            session = self._session(trt, cuda, job)
+            session = self._session(trt, cuda, job, plan)
             try:
                 yield Opened(session.infer, str(trt.__version__), precision_of(trt, job.precisions), self.key(trt, job))
             finally:
@@ -94,19 +94,18 @@ class Adapter:
         finally:
             cuda.close()
 
-    def _session(self, trt: Any, cuda: Cuda, job: Job) -> Session:
+    def _session(self, trt: Any, cuda: Cuda, job: Job, plan: bytes) -> Session:
         """Deserialise the plan; one that was kept and is not taken any more is built again, once."""
         notes = Notes()
         logger = notes.logger(trt)
         runtime = trt.Runtime(logger)
         with cuda.current():
-            for _ in range(2):
-                engine = runtime.deserialize_cuda_engine(self.plan(trt, job))
-                if engine is not None:
-                    return Session(engine, cuda, job, (runtime, logger))
-                if job.plans is None or not job.plans.forget(self.key(trt, job)):
-                    break
+            engine = runtime.deserialize_cuda_engine(plan)
+            if engine is None and job.plans is not None and job.plans.forget(self.key(trt, job)):
                 job.tell(f"{self.name}: the kept plan of {job.name} is not taken ({notes}); it is built again")
+                engine = runtime.deserialize_cuda_engine(self.plan(trt, job))
+            if engine is not None:
+                return Session(engine, cuda, job, (runtime, logger))
         raise EngineError(f"{self.name} {trt.__version__} does not take the plan of {job.name} here: {notes}")
 
     def _module(self) -> str | None:

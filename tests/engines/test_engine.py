@@ -221,6 +221,15 @@ def test_a_library_that_is_broken_is_passed_over(model, monkeypatch):
         assert "openvino" in engine.why_not["openvino"]
 
 
+def test_a_library_that_breaks_while_it_is_imported_is_passed_over(model, monkeypatch, tmp_path):
+    (tmp_path / "openvino.py").write_text("raise RuntimeError('no kernels for this processor')")
+    monkeypatch.delitem(sys.modules, "openvino", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with open_engine(model) as engine:
+        assert engine.backend == "onnxruntime"
+        assert engine.why_not["openvino"] == "RuntimeError: no kernels for this processor"
+
+
 def test_gpu_backends_without_a_gpu_say_so_and_crash_nothing(model):
     for backend in ("tensorrt", "tensorrt_rtx"):
         if engines.engine.import_module(BACKENDS[backend]).missing() is None:

@@ -321,6 +321,18 @@ def test_a_kept_plan_that_is_not_taken_is_built_again_once(machine, model, told,
     assert not memory.held
 
 
+@pytest.mark.parametrize("kept", ["nowhere", "in a folder that cannot be written"])
+def test_a_plan_that_cannot_be_kept_is_built_once_and_run(machine, model, told, tmp_path, kept):
+    machine(takes=lambda plan: plan == b"first")
+    (tmp_path / "plans").write_text("a file where the folder should be")
+    plans = None if kept == "nowhere" else Plans(tmp_path / "plans", told.append)
+    job = replace(job_of(model, "model"), plans=plans, tell=told.append)
+    with trt.ADAPTER.open_graph(job) as opened:
+        opened.infer(given(16, 8))
+    assert [line for line in told if "building" in line] == ["tensorrt: building the plan of tiny/model"]
+    assert sum("plans cannot be kept" in line for line in told) == (kept != "nowhere")
+
+
 def test_a_plan_that_is_never_taken_is_an_engine_error(machine, model, told, tmp_path):
     memory = machine(takes=lambda plan: False)
     job = replace(job_of(model, "model"), plans=Plans(tmp_path / "plans", told.append), tell=told.append)

@@ -3,8 +3,13 @@
 from contextlib import contextmanager
 from threading import Event
 
+import pytest
+from structlog.testing import capture_logs
+
 import engines.engine
 import gadgets.lend
+from engines.plans import Plans
+from engines.signing import trusted_keys
 from gadgets.lend import Lender
 from tests.peer import PATIENCE_S
 from tests.tiny_model import make_model
@@ -14,11 +19,11 @@ def test_a_network_that_is_closed_while_it_is_being_opened_opens_no_further_grap
     begun, let, graphs, real = Event(), Event(), [], engines.engine.open_engine
 
     @contextmanager
-    def held(model, backend, *, graph):
+    def held(model, backend, *, graph, tell):
         graphs.append(graph)
         begun.set()
         let.wait(PATIENCE_S)
-        with real(model, backend, graph=graph) as engine:
+        with real(model, backend, graph=graph, tell=tell) as engine:
             yield engine
 
     monkeypatch.setattr(engines.engine, "open_engine", held)
@@ -30,3 +35,42 @@ def test_a_network_that_is_closed_while_it_is_being_opened_opens_no_further_grap
     let.set()
     loan.wait(PATIENCE_S)
     assert graphs == ["model"]
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Open a network; gives it, and what was logged meanwhile."""
+    lender = Lender(allow_unsigned=True)
+
+    def opening(name, *backends):
+        with capture_logs() as logged:
+            state = lender.borrow(name, backends).wait(PATIENCE_S)
+        return state, logged
+
+    yield opening
+    lender.close()
+
+
+def test_what_an_engine_says_is_logged_once(tmp_path, monkeypatch, opened):
+    def complaining(tell):
+        tell("plans cannot be kept in /nowhere")
+        return Plans(tmp_path / "plans", tell)
+
+    monkeypatch.setattr(engines.engine, "user_plans", complaining)
+    _, logged = opened(str(make_model(tmp_path)), "onnxruntime")
+    told = [entry.get("told") for entry in logged]
+    assert told.count("plans cannot be kept in /nowhere") == 1
+    assert any(line and line.startswith("tiny/cascade_0 runs on onnxruntime") for line in told)
+
+
+def test_a_network_that_nobody_signed_is_warned_of(tmp_path, opened):
+    network, logged = opened(str(make_model(tmp_path)), "onnxruntime")
+    warned = [entry["event"].partition(",")[0] for entry in logged if entry["log_level"] == "warning"]
+    assert warned == ["a network that no trusted key has signed"]
+    assert network.signed_by == "unsigned"
+
+
+def test_a_signed_network_names_its_key_and_is_not_warned_of(opened):
+    network, logged = opened("brain2d", "onnxruntime")
+    assert all(entry["log_level"] == "info" for entry in logged)
+    assert network.signed_by in trusted_keys()

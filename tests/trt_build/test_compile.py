@@ -3,7 +3,12 @@
 import pytest
 from typer.testing import CliRunner
 
+import trt_build.compile
+from engines.backends.rtx import ADAPTER
 from engines.driver import Gpu, gpu
+from engines.engine import job_of
+from engines.model import load_model
+from engines.plans import Plans
 from tests.engines.altering import altered_onnx
 from tests.tiny_model import make_model
 from trt_build.cli import app
@@ -28,6 +33,19 @@ def test_tensorrt_rtx_builds_every_graph_without_a_gpu(tmp_path):
     assert len(list((tmp_path / "plans").glob("tiny-*-tensorrt_rtx.plan"))) == 2
     if not isinstance(gpu(), Gpu):
         assert "no GPU here" in done.output
+
+
+def test_a_plan_whose_images_were_refused_is_not_built_again(tmp_path, monkeypatch):
+    library = pytest.importorskip("tensorrt_rtx_bindings")
+    plans, folder = Plans(tmp_path / "kept", print), make_model(tmp_path)
+    monkeypatch.setattr(trt_build.compile, "user_plans", lambda tell: plans)
+    key = ADAPTER.key(library, job_of(load_model(folder, allow_unsigned=True), "model"))
+    plans.refuse(key, "0.2 dB off")
+    done = ran(folder, "--backend", "tensorrt_rtx", "--out", tmp_path / "plans")
+    assert done.exit_code == 1
+    assert "tiny/model: refused by scanside-build verify: 0.2 dB off; take another backend" in done.output
+    assert not (tmp_path / "plans").exists()
+    assert plans.refused(key) == "0.2 dB off"
 
 
 def test_a_graph_that_cannot_be_built_is_one_line_and_a_failure(tmp_path):

@@ -3,14 +3,18 @@
 import csv
 import errno
 
+import numpy as np
 import pytest
+import tomli_w
 import torch
 from typer.testing import CliRunner
 
+from tests.trt_build.data.test_volumes import ball, write
 from trt_build.cli import app
 from trt_build.data.recipe import Recipe as DataRecipe
 from trt_build.training import checkpoint
 from trt_build.training.checkpoint import CheckpointError
+from trt_build.training.networks import network_of
 from trt_build.training.recipe import RECIPES, Recipe, RecipeError, read_recipe
 from trt_build.training.stream import Setups, pieces
 from trt_build.training.trainer import Training, train, validation_batches
@@ -166,4 +170,38 @@ def test_the_command_says_what_is_wrong_in_one_line(tmp_path, monkeypatch, argum
     done = CliRunner().invoke(app, ["train", *arguments, "--out", "out", "--device", "cpu"])
     assert done.exit_code == 1
     assert message in done.output
+    assert "Traceback" not in done.output
+
+
+def command(folder, recipe, *more):
+    path = folder / "recipe.toml"
+    path.write_text(tomli_w.dumps(recipe.model_dump(exclude_none=True)))
+    asked = [str(folder), "--recipe", str(path), "--out", str(folder / "out"), "--device", "cpu", *map(str, more)]
+    return CliRunner().invoke(app, ["train", *asked])
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_a_bad_volume_is_told_in_one_line_before_the_first_step(tmp_path, split):
+    for name in ("a", "b", "c"):
+        write(tmp_path / f"{name}.nii", ball())
+    (tmp_path / "split.csv").write_text(f"subject,split\na,train\nb,validation\nc,{split}\n")
+    spoilt = ball()
+    spoilt[3, 3, 3] = np.nan
+    write(tmp_path / "c.nii", spoilt)
+    done = command(tmp_path, small(), "--workers", 1)
+    assert done.exit_code == 1
+    assert "c.nii: got 1 voxels that are not finite" in done.output
+    assert "Traceback" not in done.output
+    assert not (tmp_path / "out" / "curves.csv").exists()
+
+
+@pytest.mark.parametrize("other", [{"network": "unet", "shape": {}}, {"shape": SMALL | {"width": 16}}])
+def test_weights_of_another_network_are_no_start(tmp_path, other):
+    begun = Recipe(**({"steps": 4, "shape": SMALL, "data": DATA} | other))
+    state = {"average": network_of(begun).state_dict(), "minutes": 1.0}
+    checkpoint.save(tmp_path / "begun.pt", begun, "supervised", state)
+    done = command(tmp_path, small(), "--start", tmp_path / "begun.pt")
+    assert done.exit_code == 1
+    assert f"a checkpoint of another network: got {begun.network} (" in done.output
+    assert "wanted unrolled (cascades 1, coarse 1, hidden 4, width 8); name another --start" in done.output
     assert "Traceback" not in done.output

@@ -1,5 +1,7 @@
 """Backends that make other images are found, refused and passed over; what passes can be written into the card."""
 
+import errno
+import os
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -11,7 +13,7 @@ import trt_build.verify
 from engines.backends import ort
 from engines.backends.interface import Opened, key_of
 from engines.card import parse_card
-from engines.errors import EngineError
+from engines.errors import EngineError, ModelError
 from engines.model import load_model
 from engines.plans import Plans
 from tests.tiny_model import make_model
@@ -106,3 +108,16 @@ def test_what_passed_is_written_into_the_card_and_the_signature_goes(model):
     assert load_model(model.folder, allow_unsigned=True).card.precisions == ("single", "bf16")
     card = (model.folder / "card.toml").read_text(encoding="utf-8")
     assert parse_card(card, "card.toml").graphs == model.card.graphs
+
+
+def test_a_full_disk_leaves_the_card_and_its_signature(model, monkeypatch):
+    (model.folder / "signature.toml").write_text("of the card before")
+    before = {file.name: file.read_bytes() for file in model.folder.iterdir()}
+
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ModelError, match="the card cannot be written: No space left on device"):
+        record(model.folder, ["bf16"])
+    assert {file.name: file.read_bytes() for file in model.folder.iterdir()} == before

@@ -45,7 +45,7 @@ class Source:
         return load_head(*self.files[number])
 
     def read_all(self) -> None:
-        """Read every subject now: bad files are told before a training begins, and its workers share the memory."""
+        """Read every subject now, so that bad files are told before a training begins. Raises DataError."""
         for number in range(len(self.files)):
             self.head(number)
 

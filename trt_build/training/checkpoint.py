@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import nn
 
 from trt_build.training.recipe import Recipe
 
-__all__ = ["FREE", "CheckpointError", "load", "save", "weights", "write"]
+__all__ = ["FREE", "CheckpointError", "begin", "load", "save", "weights", "write"]
 
 FREE: Final = ("minutes", "validate_every")  # what may differ between the two halves of a training
 
@@ -65,3 +66,19 @@ def weights(path: Path) -> dict[str, Any]:
     except Exception as error:  # whatever the unpickler meets in a file that is none of ours
         raise CheckpointError(f"{path}: not a checkpoint of scanside-build train ({error})") from error
     return state
+
+
+def begin(network: nn.Module, begun: dict[str, Any], recipe: Recipe, path: Path) -> None:
+    """Give a network the weights that `weights` read from a file. Raises CheckpointError for another network's."""
+    try:
+        network.load_state_dict(begun["average"])
+    except (RuntimeError, TypeError) as error:
+        raise CheckpointError(
+            f"{path}: a checkpoint of another network: got {_named(begun['recipe'])}, wanted "
+            f"{_named(recipe.model_dump())}; name another --start, or the --recipe that it was trained with"
+        ) from error
+
+
+def _named(recipe: dict[str, Any]) -> str:
+    shape = ", ".join(f"{key} {value}" for key, value in sorted(recipe["shape"].items()))
+    return f"{recipe['network']} ({shape or 'of the usual shape'})"

@@ -8,13 +8,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
 
 from trt_build.data.validation import validation_setups
-from trt_build.data.volumes import open_source
+from trt_build.data.volumes import Split, open_source
 from trt_build.training import checkpoint, curves
 from trt_build.training.batch import Batch, batch_of
 from trt_build.training.networks import network_of
@@ -25,6 +25,8 @@ from trt_build.training.stream import Setups, pieces
 from trt_build.training.validate import Judged, judge, linear_figures
 
 __all__ = ["Progress", "Training", "commit", "train"]
+
+LEARNED: Final[tuple[Split, ...]] = ("train", "validation")  # splits that a training looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class _State:
         self.earlier = 0.0
         if training.start is not None:
             begun = checkpoint.weights(training.start)
-            self.network.load_state_dict(begun["average"])
+            checkpoint.begin(self.network, begun, recipe, training.start)
             self.earlier = begun["minutes"] + begun.get("earlier", 0.0)
         self.average = copy.deepcopy(self.network).requires_grad_(requires_grad=False).eval()
         self.optimiser = Optimiser(self.network, recipe.decay)
@@ -102,7 +104,7 @@ def train(training: Training, tell: Callable[[Progress], None] = lambda _: None)
         state.restore(checkpoint.load(saved, recipe, training.supervision))
     else:
         (out / "curves.csv").unlink(missing_ok=True)
-    watched = list(validation_batches(training))
+    watched = _watched(training)
     linear = linear_figures(watched)
     gradients = Gradients(state.network, recipe, state.device, training.supervision)
     began = time.monotonic() - 60 * state.minutes
@@ -124,6 +126,14 @@ def train(training: Training, tell: Callable[[Progress], None] = lambda _: None)
         tell(Progress(state.step, share, loss, last))
     _finish(training, state, watched, linear, loss)
     return state.average
+
+
+def _watched(training: Training) -> list[Batch]:
+    """Make the validation scans, once every volume was read: a bad one is told now, not by a worker in the middle."""
+    if training.folder is not None:
+        for split in LEARNED:
+            open_source(training.folder, split, training.recipe.seed).read_all()
+    return list(validation_batches(training))
 
 
 def _fast(network: nn.Module) -> nn.Module:

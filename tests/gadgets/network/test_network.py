@@ -1,6 +1,7 @@
 """The network in the chain, through a real server: its image when it is good and in time, else the linear one."""
 
 import socket
+import sys
 import threading
 
 import numpy as np
@@ -22,7 +23,9 @@ def test_the_networks_image_takes_the_linear_ones_place_and_tells_its_story(site
     assert story["Engine"] == "network"
     assert (story["Model"], story["ModelVersion"], story["Acceleration"]) == ("tiny", "1.0", "4")
     assert len(story["ModelHash"]) == 12
+    assert story["ModelSignedBy"] == "unsigned"
     assert story["Backend"].split()[0] == "onnxruntime"
+    assert story["BackendsPassed"] == "none"
     assert story["LinearEngine"].startswith("columns")
     assert story["Consistency"] in ("columns", "iteration")
     assert 0 < float(story["ErrorMedian"]) < float(story["Error95"])
@@ -31,6 +34,18 @@ def test_the_networks_image_takes_the_linear_ones_place_and_tells_its_story(site
     assert 0 < float(story["LinearDifference"]) < 1
     assert "PASS trust" in image.meta["Scanside.Flags"]
     assert image.header["image_series_index"] == 1
+
+
+def test_the_image_says_which_backends_were_passed_over_and_why(site, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)  # as if it were not installed
+    here = site()
+    backends = ("openvino", "onnxruntime")
+    here.server.lender.borrow(str(here.model), backends).wait(PATIENCE_S)
+    text = here.text.replace('backends = ["onnxruntime"]', 'backends = ["openvino", "onnxruntime"]')
+    (image,) = images(talk(here.server.port, [*opening(text), frame(), Close()]))
+    assert image.meta["Scanside.Backend"].startswith("onnxruntime")
+    assert image.meta["Scanside.BackendsPassed"].startswith("openvino: ")
+    assert "not installed" in image.meta["Scanside.BackendsPassed"]
 
 
 def test_both_images_come_the_linear_one_first_in_two_series_of_one_scale(site):
