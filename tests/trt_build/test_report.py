@@ -10,6 +10,7 @@ from engines.linear.columns import invert_columns, prepare_columns, solve_column
 from engines.linear.combine import rss
 from engines.linear.fourier import to_image, to_kspace
 from engines.linear.maps import bounding_box
+from engines.model import load_model
 from engines.unrolled.prepared import close_support
 from tests.engines.unrolled.scene import strength_of
 from trt_build.report import write
@@ -178,6 +179,13 @@ def test_a_peer_whose_weights_are_gone_stands_as_it_was(tmp_path, disc, monkeypa
     assert document["about"]["as in the report of older"] == ["unet"]
     assert again.earlier.checkpoints == {"unet": "130 minutes"}
     assert [m["brain_psnr_db"] for m in document["means"]] == pytest.approx([row.brain.psnr_db for row in rows])
+
+
+@pytest.mark.parametrize("part", ["report", "landmarks"])
+def test_what_is_published_is_of_the_models_that_ship(part):
+    folder = Path(__file__).parents[2] / "trt_build" / part / "published"
+    about = json.loads((folder / "report.json").read_text())["about"]
+    assert load_model(about["model"]).hash == about["hash"]
 
 
 def test_a_folder_without_a_report_is_none_to_go_on_from(tmp_path):

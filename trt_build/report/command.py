@@ -39,9 +39,7 @@ class Options:
     threads: int = 2
     quick: bool = False
     allow_unsigned: bool = False
-    earlier: Path | None = (
-        None  # folder of a report: rows of methods without weights, or whose are not given, stand
-    )
+    earlier: Path | None = None  # folder of a report: rows of methods without weights, or whose are not given, stand
 
 
 def report(options: Options) -> None:
