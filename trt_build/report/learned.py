@@ -44,7 +44,7 @@ def _unrolled(made: Any) -> Method:
 
     def infer(inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         with torch.inference_mode():
-            image, error = made(*(torch.from_numpy(inputs[name]) for name in ("normal", "inverse", "scan", "noise")))
+            image, error = made(*(torch.tensor(inputs[name]) for name in ("normal", "inverse", "scan", "noise")))
         return {"image": image.numpy(), "error": error.numpy()}
 
     return network(infer, made.shape.strength)
@@ -58,7 +58,7 @@ def _unet(made: Any) -> Method:
         make_ready(prepared)
         problem = prepared.problem
         assert problem is not None  # noqa: S101 (nobody cancels it)
-        inverse, scan = torch.from_numpy(problem.inverse), torch.from_numpy(scan_of(problem))
+        inverse, scan = torch.tensor(problem.inverse), torch.from_numpy(scan_of(problem))
 
         def image() -> NDArray[np.complex64]:
             with torch.inference_mode():
