@@ -32,6 +32,7 @@ app = typer.Typer(
     scanside check my_folder/knee.toml is this scan protocol right, and what will it do?
     scanside info --watch              what is the running server doing?
     scanside plan --landmarks FILE     where should the next slices lie?
+    scanside geometry-check            do images lie where their headers say?
     scanside qc history --history FILE how were the scans until now?
     """,
 )
@@ -245,6 +246,22 @@ def plan(
         typer.echo(f"scanside: {line}", err=True)
     if wrong or (name and any(one.status == "REFUSED" for one in made)):
         raise typer.Exit(1)
+
+
+@app.command(
+    "geometry-check",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def geometry_check(context: typer.Context) -> None:
+    """Acceptance test of any server: do images lie where their headers say? The same as scanside-sim geometry-check."""
+    import subprocess
+
+    simulator = Path(sys.executable).with_name("scanside-sim")
+    if not simulator.exists():
+        _fail(f"{simulator} is not here, and it plays the scanner of the test; type: pip install 'scanside[sim]'")
+    done = subprocess.run([simulator, "geometry-check", *context.args], check=False)  # noqa: S603 - what was typed
+    raise typer.Exit(done.returncode)
 
 
 @app.command()

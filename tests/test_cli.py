@@ -158,3 +158,21 @@ def test_a_bus_on_the_network_without_keys_is_one_clear_line():
     assert done.exit_code == 1
     assert "scanside keys DIR" in done.stderr
     assert threading.active_count() <= before
+
+
+def test_the_geometry_of_any_server_is_checked_by_the_simulators_own_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "gadgets", "geometry-check", "--connect", "here"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "HOST:PORT" in done.stderr
+
+
+def test_without_the_simulator_a_geometry_check_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    done = scanside("geometry-check")
+    assert done.exit_code == 1
+    assert "scanside[sim]" in done.stderr
