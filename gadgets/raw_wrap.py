@@ -13,7 +13,9 @@ from engines.quality.overhang import Skin, Slab, overhang, skin
 from gadgets.context import Context
 from gadgets.raw_verdict import behind, verdict
 from gadgets.subjects import is_of_another
+from protocols.errors import PeerError
 from protocols.events import Flag, Severity
+from protocols.geometry import Handedness, handedness
 from protocols.messages import Readouts, Record
 from protocols.mrd import AcqFlag, has_flag
 from protocols.stream import Node
@@ -87,6 +89,9 @@ class _Watch:
             if np.linalg.norm(np.subtract(header["patient_table_position"], scout.table_position_mm)) > TABLE_MM:
                 self._scout, self._why = None, "the table has moved since the scout"
                 return
+            if why := _nowhere(header):
+                self._scout, self._why = None, f"slice {number} has no place: {why}"
+                return
             self._waiting.append(header.copy())
         if self._waiting and self._skin is None:
             self._why = "no slice shows what the scout shows"
@@ -128,3 +133,12 @@ class _Watch:
             text = f"in the scout the head leaves {-score:.0f} mm of the field of view free, in slice {number}"
         evidence: dict[str, object] = {"slice": number}
         return verdict(self._context, CODE, score, text, "mm", evidence=evidence, advice=ADVICE)
+
+
+def _nowhere(header: Record) -> str:
+    """Why readouts do not say how a slice lies; "" where they do."""
+    try:
+        hand = handedness(header["read_dir"], header["phase_dir"], header["slice_dir"])
+    except PeerError as error:
+        return str(error)
+    return "all its directions are zero" if hand is Handedness.MISSING else ""

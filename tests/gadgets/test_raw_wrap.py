@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from engines.positioning.scout import Scout
 from gadgets.image_verdict import Critic
@@ -38,13 +39,15 @@ def scouted(made, old_s=0.0, **changes):
     return made
 
 
-def told(made, table_mm=0.0):
+def told(made, table_mm=0.0, **changes):
     """Flags of a noise scan and three slices of two readouts, the last one above the head."""
     batches = [readouts([0], [(0, AcqFlag.IS_NOISE_MEASUREMENT)])]
     for number, height in enumerate((0.0, 60.0, 120.0)):
         batches.append(readouts(range(2), slice=number))
         batches[-1].headers["position"] = (0, 0, height)
         batches[-1].headers["patient_table_position"][:, 2] = table_mm
+        for name, value in changes.items():
+            batches[-1].headers[name] = value
     return [m for m in wrap(made)(iter(batches)) if isinstance(m, Flag)]
 
 
@@ -52,6 +55,17 @@ def test_a_field_of_view_that_holds_the_head_passes():
     (flag,) = told(scouted(surroundings()))
     assert flag.severity is Severity.PASS
     assert -25 < flag.score < -15
+
+
+@pytest.mark.parametrize(
+    ("directions", "why"),
+    [(dict.fromkeys(("read_dir", "phase_dir", "slice_dir"), (0, 0, 0)), "directions are zero"),
+     ({"phase_dir": (0, 0.9, 0)}, "perpendicular unit vectors were wanted")],
+)  # fmt: skip
+def test_a_slice_that_does_not_say_how_it_lies_cannot_be_told(directions, why):
+    (flag,) = told(scouted(surroundings()), **directions)
+    assert flag.severity is Severity.UNKNOWN
+    assert why in flag.message
 
 
 def test_one_that_is_too_small_is_told_with_how_far_and_in_which_slices():
