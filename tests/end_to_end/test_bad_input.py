@@ -198,7 +198,7 @@ def test_an_unsupported_trajectory_is_told_and_not_reconstructed(server):
 WHOLE = wire([*opening(), raw(range(SIZE)), Close()])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, len(WHOLE) - 1))
 @example(25372)  # one line beyond the centre of k-space: nothing for partial Fourier to go by
 def test_a_stream_cut_anywhere_is_told_and_what_came_becomes_an_image(server, cut):

@@ -22,7 +22,7 @@ def plane(mask):
     return ((full + noise_like(full.shape)) * mask).astype(np.complex64)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.integers(1, 4), st.integers(2, 9), st.integers(2, 9), st.sampled_from([(0,), (1,), (0, 1)]), st.integers(0, 99)
 )

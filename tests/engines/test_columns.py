@@ -69,7 +69,7 @@ def test_on_grid_lines_alone_it_equals_unfolding():
     assert nrmse(direct, unfold(prepare_unfolding(maps, 4, 1, 1e-3), frame[:, mask])) < 1e-4
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(2, 20), st.integers(1, 5), st.data())
 def test_the_right_hand_side_is_the_adjoint_of_coils_transform_and_mask(lines, width, data):
     top, left = data.draw(st.integers(0, lines - 1)), data.draw(st.integers(0, width - 1))
@@ -121,7 +121,7 @@ def test_inverting_stops_when_told_and_not_before():
     assert next(answers, "all asked") == "all asked"
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, 130), st.sampled_from([1.0, 1e2, 1e3]))
 def test_the_inverse_of_a_hermitian_matrix_is_its_inverse(size, condition):
     vectors = np.linalg.qr(noise_like((2, size, size)).astype(complex))[0]

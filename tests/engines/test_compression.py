@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.linear.combine import adaptive, rss
@@ -11,7 +11,6 @@ from engines.linear.errors import LinearError
 from tests.engines.coils import head, noise_like, unit_maps
 
 
-@settings(deadline=None)
 @given(st.integers(2, 10), st.integers(0, 100), st.data())
 def test_virtual_coils_come_strongest_first_and_keep_what_the_best_projection_keeps(coils, seed, data):
     few = data.draw(st.integers(1, coils))
@@ -23,7 +22,6 @@ def test_virtual_coils_come_strongest_first_and_keep_what_the_best_projection_ke
     np.testing.assert_allclose(power, best, rtol=1e-3, atol=1e-4 * best[0])
 
 
-@settings(deadline=None)
 @given(st.integers(1, 8), st.floats(0.01, 1))
 def test_as_many_coils_are_kept_as_the_energy_asks_for_and_not_one_more(coils, energy):
     signal = noise_like((coils, 60)) * np.logspace(0, 1, coils)[:, None].astype(np.float32)

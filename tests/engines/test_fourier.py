@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.linear.errors import LinearError
@@ -15,21 +15,18 @@ shapes = st.tuples(st.integers(1, 3), st.integers(1, 20), st.integers(1, 33))
 axes = st.sampled_from([0, 1, 2, -1, -2])
 
 
-@settings(deadline=None)
 @given(shapes, axes)
 def test_there_and_back_again_is_the_identity(shape, axis):
     data = noise_like(shape)
     np.testing.assert_allclose(to_image(to_kspace(data, axis), axis), data, atol=2e-6)
 
 
-@settings(deadline=None)
 @given(shapes, axes)
 def test_power_is_kept_along_any_axis(shape, axis):
     data = noise_like(shape)
     assert np.linalg.norm(to_image(data, axis)) == pytest.approx(np.linalg.norm(data), rel=1e-5)
 
 
-@settings(deadline=None)
 @given(shapes, axes)
 def test_the_two_directions_are_adjoint(shape, axis):
     u, v = noise_like(shape, 1), noise_like(shape, 2)
@@ -37,7 +34,6 @@ def test_the_two_directions_are_adjoint(shape, axis):
     assert abs(left - right) < 1e-5 * np.linalg.norm(u) * np.linalg.norm(v) + 1e-6
 
 
-@settings(deadline=None)
 @given(shapes, axes)
 def test_it_is_the_transform_of_the_definition(shape, axis):
     data = noise_like(shape)
@@ -71,7 +67,6 @@ def test_threads_do_not_share_buffers():
         np.testing.assert_array_equal(got, wanted)
 
 
-@settings(deadline=None)
 @given(st.integers(4, 40), st.data())
 def test_readouts_are_cropped_transforms_of_the_full_matrix(encoded, data):
     recon = data.draw(st.integers(1, encoded))
@@ -80,7 +75,6 @@ def test_readouts_are_cropped_transforms_of_the_full_matrix(encoded, data):
     np.testing.assert_allclose(readout_to_hybrid(samples, encoded, recon), wanted, atol=1e-5)
 
 
-@settings(deadline=None)
 @given(st.integers(8, 40), st.data())
 def test_an_asymmetric_echo_is_the_full_readout_with_zeros(encoded, data):
     first = data.draw(st.integers(0, encoded // 2))

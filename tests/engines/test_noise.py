@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.linear.errors import LinearError
@@ -15,7 +15,6 @@ def mixed_noise(coils, samples, seed=0):
     return mixing @ noise_like((coils, samples), seed + 1)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 100))
 def test_whitened_noise_is_white_with_unit_power(coils, seed):
     noise = mixed_noise(coils, 500, seed)

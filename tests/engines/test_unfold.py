@@ -17,7 +17,7 @@ def grid(lines, acceleration, first):
     return mask
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(1, 6), st.integers(3, 8), st.integers(5, 9), st.data())
 def test_noise_free_lines_unfold_to_the_object_from_any_first_line(acceleration, folded, width, data):
     first = data.draw(st.integers(0, acceleration - 1))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gadgets.raw_order import order
@@ -36,7 +36,6 @@ def flags(batches, toml=TOML + LIMITS):
 CUTS = st.lists(st.integers(1, COUNT - 1), max_size=6)
 
 
-@settings(deadline=None)
 @given(CUTS, st.integers(0, 2**31))
 def test_readouts_in_their_order_pass_whatever_the_batches(cuts, first):
     told = flags(sent(np.arange(first, first + COUNT), cuts))
@@ -46,7 +45,6 @@ def test_readouts_in_their_order_pass_whatever_the_batches(cuts, first):
     }
 
 
-@settings(deadline=None)
 @given(CUTS, st.integers(1, COUNT - 10), st.integers(1, 8))
 def test_a_readout_that_others_overtake_is_named_and_none_is_lost(cuts, which, overtaken_by):
     numbers = list(range(1, COUNT + 1))
@@ -57,7 +55,6 @@ def test_a_readout_that_others_overtake_is_named_and_none_is_lost(cuts, which, o
     assert told["lost_readouts"].severity is Severity.PASS
 
 
-@settings(deadline=None)
 @given(CUTS, st.sets(st.integers(2, COUNT - 1), min_size=1, max_size=9))
 def test_all_numbers_that_never_come_are_named(cuts, lost):
     told = flags(sent([n for n in range(1, COUNT + 1) if n not in lost], cuts))
@@ -66,7 +63,6 @@ def test_all_numbers_that_never_come_are_named(cuts, lost):
     assert told["lost_readouts"].evidence["readouts"] == sorted(lost)
 
 
-@settings(deadline=None)
 @given(CUTS, st.integers(0, COUNT - 1))
 def test_a_readout_sent_twice_is_neither_late_nor_lost(cuts, which):
     numbers = list(range(1, COUNT + 1))
@@ -74,7 +70,6 @@ def test_a_readout_sent_twice_is_neither_late_nor_lost(cuts, which):
     assert {f.severity for f in flags(sent(numbers, cuts)).values()} == {Severity.PASS}
 
 
-@settings(deadline=None)
 @given(CUTS)
 def test_a_clock_that_runs_back_is_told(cuts):
     stamps = np.arange(COUNT) + 50

@@ -39,7 +39,7 @@ def flagged(heads, *flags):
 
 
 @given(SCANS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_every_frame_begins_once_and_ends_once_and_the_measurement_ends_last(scan):
     what, heads, _ = heads_of(scan)
     imaging = what["kind"] == Kind.IMAGING
@@ -57,7 +57,7 @@ def test_every_frame_begins_once_and_ends_once_and_the_measurement_ends_last(sca
 
 
 @given(SCANS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_acceleration_and_partial_fourier_leave_lines_out_and_kspace_zero_is_always_there(scan):
     what, _, lines = heads_of(scan)
     ny = scan.matrix[1]
@@ -72,7 +72,7 @@ def test_acceleration_and_partial_fourier_leave_lines_out_and_kspace_zero_is_alw
 
 
 @given(SCANS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_calibration_lines_are_flagged_as_a_siemens_scanner_flags_them(scan):
     what, heads, lines = heads_of(scan)
     only = flagged(heads, AcqFlag.IS_PARALLEL_CALIBRATION)
@@ -91,7 +91,7 @@ def test_calibration_lines_are_flagged_as_a_siemens_scanner_flags_them(scan):
 
 
 @given(SCANS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_noise_comes_first_and_time_never_goes_back(scan):
     what, heads, _ = heads_of(scan)
     noise = flagged(heads, AcqFlag.IS_NOISE_MEASUREMENT)
@@ -103,7 +103,7 @@ def test_noise_comes_first_and_time_never_goes_back(scan):
 
 
 @given(SCANS)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_header_parses_and_places_every_line_inside_its_limits(scan):
     _, heads, lines = heads_of(scan)
     labels = tuple(f"L{n}" for n in range(8))

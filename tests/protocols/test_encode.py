@@ -24,7 +24,7 @@ from tests.protocols.equal import same
 from tests.protocols.strategies import anything, filled, images, readouts, waveforms
 from tests.protocols.test_wire import batch, feed, octets
 
-laws = settings(deadline=None, max_examples=40)
+laws = settings(max_examples=40)
 
 
 @laws
@@ -260,7 +260,7 @@ def test_headers_are_made_to_agree_with_the_arrays():
     assert [int(m.headers["number_of_samples"][0]) for m in found] == [4, 4]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.dictionaries(st.text(), st.text()))
 def test_any_text_in_an_images_meta_can_be_sent_and_read_by_the_ismrmrd_package(meta):
     image = Image(np.zeros(1, mrd.IMAGE)[0], np.ones((1, 1, 2, 2), np.float32), meta)

@@ -19,7 +19,7 @@ from protocols.scan import Encoding, Limit, Scan
 DATA = Path(__file__).parents[3] / "shared" / "data" / "mrd"
 FILES = sorted(DATA.glob("*.h5")) or [None]
 COUNTERS = ("kspace_encoding_step_0", "kspace_encoding_step_1", "slice", "repetition", "user_7")
-laws = settings(deadline=None, max_examples=60)
+laws = settings(max_examples=60)
 
 words = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=12)
 counts = st.integers(0, 65535)

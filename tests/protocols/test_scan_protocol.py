@@ -155,7 +155,7 @@ def test_a_mistake_is_told_with_file_line_key_got_and_wanted(old, new, told):
     assert told in problems_of(SMALL.replace(old, new))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data())
 def test_no_text_does_anything_but_load_or_tell_what_is_wrong(data):
     start = data.draw(st.integers(0, len(SMALL)))

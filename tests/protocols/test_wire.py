@@ -16,7 +16,7 @@ from protocols.wire import Receiver, receive
 from tests.protocols.equal import same
 from tests.protocols.strategies import anything, filled, readouts
 
-laws = settings(deadline=None, max_examples=60)
+laws = settings(max_examples=60)
 
 
 def octets(*messages, **options):
@@ -85,7 +85,7 @@ def test_where_the_network_cuts_does_not_matter(sent, data):
     receiver.end()
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(st.lists(anything, min_size=1, max_size=2))
 def test_byte_by_byte_is_no_different_and_a_cut_at_every_byte_is_noticed(sent):
     wire = octets(*sent)
@@ -328,7 +328,7 @@ def test_asking_for_space_before_taking_the_messages_is_our_own_mistake():
         receiver.space()
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(MessageId)), st.binary(max_size=600), st.integers(0, 8))
 def test_rubbish_is_read_or_refused_and_nothing_else_happens(kind, body, ones):
     receiver = Receiver(1024)

@@ -13,7 +13,7 @@ from protocols.stack import Reach, apart, centres_mm, wrong_with
 from tests.engines.positioning.heads import IDEAL, NOW_S, SURFACES, posed, with_places, without
 
 HEAD = find_anatomy("head")
-laws = settings(deadline=None, max_examples=30)
+laws = settings(max_examples=30)
 turns = st.tuples(*[st.floats(-1, 1)] * 4).filter(lambda q: np.linalg.norm(q) > 0.1)
 shifts = st.tuples(*[st.floats(-40, 40)] * 3)
 plans = st.sampled_from(sorted(HEAD.plans))

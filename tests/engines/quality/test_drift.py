@@ -1,7 +1,7 @@
 """Laws of drift: planted phases, shifts and slopes come back as they were planted."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.quality.drift import compare, first_line, trend
@@ -17,7 +17,6 @@ def shifted(line, samples):
     return np.fft.fft(np.fft.ifft(line, axis=1) * ramp.conj(), axis=1).astype(np.complex64)
 
 
-@settings(deadline=None)
 @given(st.floats(-3.1, 3.1), st.floats(-20, 20), st.floats(0.5, 5), st.integers(0, 99))
 def test_phase_and_shift_come_back_at_any_gain_with_noise(angle, samples, gain, seed):
     line = shifted(LINE, samples) * np.complex64(gain * np.exp(1j * angle)) + noise_like(LINE.shape, seed)
@@ -37,7 +36,6 @@ def test_a_line_of_noise_is_unlike():
     assert compare(noise_like(LINE.shape), first_line(LINE)).likeness < 0.1
 
 
-@settings(deadline=None)
 @given(st.floats(-2, 2), st.integers(3, 400), st.integers(0, 99))
 def test_a_slope_comes_back_though_phases_wrap_and_single_shots_jump(slope, count, seed):
     times = np.arange(count) * 1.0

@@ -1,7 +1,7 @@
 """Laws of levels: gain and dwell time cancel, one odd scan among earlier ones does not count."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.linear.noise import covariance
@@ -9,7 +9,6 @@ from engines.quality.levels import change, noise_db
 from tests.engines.coils import noise_like
 
 
-@settings(deadline=None)
 @given(st.floats(-40, 40), st.integers(0, 7), st.floats(-10, 10))
 def test_gain_is_common_and_what_one_coil_does_beyond_it_is_its_own(gain_db, coil, own_db):
     earlier = np.tile(np.linspace(-3, 3, 8), (3, 1))
@@ -21,7 +20,6 @@ def test_gain_is_common_and_what_one_coil_does_beyond_it_is_its_own(gain_db, coi
     assert np.allclose(np.delete(made.coil, coil), 0)
 
 
-@settings(deadline=None)
 @given(st.floats(0.5, 50), st.floats(0.5, 50))
 def test_noise_sampled_more_slowly_is_weaker_by_its_bandwidth_and_has_the_same_level(one_us, other_us):
     unit = np.eye(3)

@@ -20,7 +20,7 @@ def lines_of(down=0.0, right=0.0):
     return 40 * hybrid_space((MAPS * image).astype(np.complex64))[:, ROWS]
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.floats(0.1, 10), st.floats(-3, 3), st.integers(0, 999))
 def test_gain_phase_and_noise_are_no_difference(gain, angle, seed):
     factor = gain * np.exp(1j * angle)
@@ -30,7 +30,7 @@ def test_gain_phase_and_noise_are_no_difference(gain, angle, seed):
     assert unexplained((now / gain).astype(np.complex64), before.astype(np.complex64), 1.0) < 0.03
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.floats(-5, 5), st.floats(-5, 5))
 def test_a_displacement_comes_back_in_both_directions(down, right):
     found = displacement(lines_of(down, right), lines_of(), ROWS - SIZE // 2, SIZE)

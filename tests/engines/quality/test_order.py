@@ -1,25 +1,22 @@
 """Laws of order: numbers that go on are told from those that do not, however they are cut."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.quality.order import ran_back, steady
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32 - 300), st.integers(1, 200))
 def test_numbers_that_go_on_by_one_are_steady_from_any_beginning(before, count):
     assert steady(np.arange(before + 1, before + 1 + count).astype(np.uint32), before)
 
 
-@settings(deadline=None)
 @given(st.permutations(range(1, 9)))
 def test_no_other_order_of_the_same_numbers_is_steady(numbers):
     assert steady(np.array(numbers, np.uint32), 0) == (list(numbers) == sorted(numbers))
 
 
-@settings(deadline=None)
 @given(st.integers(1, 7), st.integers(1, 5))
 def test_numbers_left_out_are_not_steady(after, gap):
     numbers = np.arange(1, 9, dtype=np.uint32)
