@@ -111,7 +111,7 @@ class _Desk:
 
     def _learn_slice(self, reference: Reference) -> Calibration:
         lines, expected = reference.hybrid[:, 0], reference.expected[0]
-        return learn(lines, reference.first_line, expected, self._maps, self._regularisation)
+        return learn(lines, reference.first_line, expected, self._maps, self._regularisation, self._context.helpers)
 
     def _learn_slab(self, reference: Reference) -> Calibration:
         expected = np.asarray(reference.expected[reference.expected.any(axis=1)].all(axis=0))

@@ -57,7 +57,7 @@ class Calibration:
     regularisation: float
     unfolding: Unfolding | None = None  # for frames of exactly the expected grid
     problem: Columns | None = None  # for frames of exactly the expected lines
-    iteration: ColumnIteration | None = None  # to solve the problem while its inverse is not there
+    iteration: "Future[ColumnIteration] | None" = None  # to solve the problem while its inverse is not there
     grappa: GrappaWeights | None = None
     solver: "Future[Solver | None] | None" = None  # of the problem, perhaps still in a worker
 
@@ -68,25 +68,36 @@ def learn(
     expected: Mask,
     method: MapMethod = "walsh",
     regularisation: float = 0.01,
+    helpers: Executor | None = None,
 ) -> Calibration:
     """Maps, and weights or columns, from consecutive calibration lines (coil, line, x) in hybrid space.
 
-    `expected` (line,) says which lines the frames to come should hold. Raises LinearError when there is no signal.
+    `expected` (line,) says which lines the frames to come should hold. One of `helpers` helps, and goes on beside the
+    caller. Raises LinearError when there is no signal.
     """
     count = len(expected)
-    estimate = walsh_maps if method == "walsh" else espirit_maps
-    maps = estimate(lines, count, first_line)
+    if method == "walsh":
+        maps = walsh_maps(lines, count, first_line)
+    else:
+        maps = espirit_maps(lines, count, first_line, workers=helpers)
     made = Calibration(maps, support(lines, count, first_line), lines, first_line, regularisation)
-    return ready_for(made, expected)
+    return ready_for(made, expected, helpers)
 
 
-def ready_for(made: Calibration, expected: Mask) -> Calibration:
-    """The same calibration with what frames of the expected lines (line,) will need: weights, or columns."""
+def ready_for(made: Calibration, expected: Mask, helpers: Executor | None = None) -> Calibration:
+    """The same calibration with what frames of the expected lines (line,) will need: weights, or columns.
+
+    What the iteration needs is made by one of `helpers`, if given: whoever waits for the columns alone need not wait.
+    """
     unfolding = unfolding_for(made, expected)
     if unfolding is not None or not expected.any() or gapless(expected):
         return replace(made, unfolding=unfolding)
     problem = problem_for(made, expected)
-    return replace(made, problem=problem, iteration=prepare_iteration(problem))
+    if helpers is not None:
+        return replace(made, problem=problem, iteration=helpers.submit(prepare_iteration, problem))
+    iteration: Future[ColumnIteration] = Future()
+    iteration.set_result(prepare_iteration(problem))
+    return replace(made, problem=problem, iteration=iteration)
 
 
 def unfolding_for(calibration: Calibration, acquired: Mask) -> Unfolding | None:
@@ -116,8 +127,9 @@ def solver_of(inverse: ColumnInverse) -> Solver:
 
 def iteration_for(calibration: Calibration, problem: Columns) -> ColumnIteration:
     """What solving a column problem by iteration needs."""
-    ready = calibration.iteration
-    return ready if ready is not None and ready.problem is problem else prepare_iteration(problem)
+    if calibration.iteration is not None and problem is calibration.problem:
+        return calibration.iteration.result()
+    return prepare_iteration(problem)
 
 
 def grappa_for(calibration: Calibration, acceleration: int) -> GrappaWeights:
