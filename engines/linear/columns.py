@@ -28,6 +28,7 @@ __all__ = [
     "never",
     "noise_of",
     "normal_matrices",
+    "nothing",
     "place",
     "point_spread",
     "prepare_columns",
@@ -43,6 +44,10 @@ Block: TypeAlias = tuple[slice, slice, NDArray[np.complex64]]  # columns, rows o
 def never() -> bool:
     """Say that nobody asked to stop."""
     return False
+
+
+def nothing(_block: Block) -> None:
+    """Do nothing more with a block."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,13 +160,17 @@ def normal_matrices(
 
 
 def invert_columns(
-    problem: Columns, cancelled: Callable[[], bool] = never, at_once: int = 8, workers: Executor | None = None
+    problem: Columns,
+    cancelled: Callable[[], bool] = never,
+    at_once: int = 8,
+    workers: Executor | None = None,
+    then: Callable[[Block], None] = nothing,
 ) -> ColumnInverse | None:
     """Invert every column of the box, `at_once` at a time; None when `cancelled`, asked in between, says to stop.
 
     Rows outside which these columns' maps are zero are left out, so maps that are zero outside the object (support in
     maps.py) cost half the time and memory: rows^2 * 8 bytes a column. Run it in a worker: NumPy lets others run. One
-    of `workers` helps, if one is free.
+    of `workers` helps, if one is free. What comes `then` is done with each block while the caches hold it.
     """
     blocks, spread = _empty(problem, at_once), point_spread(problem)
     left, done = iter(blocks), []
@@ -172,6 +181,7 @@ def invert_columns(
                 list(left)  # nothing is left for the other one either
                 return
             done.append(hermitian_inverse(normal_matrices(problem, part, spread, reach), out))
+            then((part, reach, out))
 
     both(invert, invert, workers)
     return None if len(done) < len(blocks) else ColumnInverse(problem, blocks)

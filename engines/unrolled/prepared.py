@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.linear.calibration import Calibration
-from engines.linear.columns import never
+from engines.linear.columns import Block, never, nothing
 from engines.unrolled.balance import KEPT
-from engines.unrolled.predictor import Predictor, prepare_predictor
+from engines.unrolled.predictor import Predictor, begin_predictor
 from engines.unrolled.problem import NetworkBox, NetworkProblem, invert_box, network_box
 from engines.unrolled.strength import level_of, regularisation_of
 from engines.unrolled.trust import NEAREST, withheld_lines
@@ -23,7 +23,6 @@ __all__ = [
     "expected_lines",
     "inverse_bytes",
     "make_inverse",
-    "make_predictor",
     "make_ready",
     "prepare",
 ]
@@ -107,21 +106,29 @@ def make_inverse(prepared: Prepared, cancelled: Callable[[], bool] = never, work
 
     It cannot be written then: engines round it, or hand it to a GPU, once.
     """
-    made = invert_box(prepared.box, cancelled, workers)
-    if made is not None:
-        made = replace(made, noise=made.noise * np.float32(1 - prepared.kept))
-        for array in (made.inverse, made.noise):
-            array.flags.writeable = False
-    prepared.problem = made
-
-
-def make_predictor(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
-    """Make what predicts the withheld lines, and gives them back, where there is an inverse; pays for a series."""
-    if len(prepared.withheld) and prepared.problem is not None:
-        prepared.predictor = prepare_predictor(prepared.problem, prepared.withheld, cancelled, workers)
+    _make(prepared, None, cancelled, workers, nothing)
 
 
 def make_ready(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
-    """Make all that makes frames fast."""
-    make_inverse(prepared, cancelled, workers)
-    make_predictor(prepared, cancelled, workers)
+    """Make all that makes frames fast: the inverse, and what predicts the withheld lines and gives them back."""
+    predictor: Predictor | None = None
+    see: Callable[[Block], None] = nothing
+    if len(prepared.withheld):
+        predictor, see = begin_predictor(prepared.box.columns_problem, prepared.withheld)
+    _make(prepared, predictor, cancelled, workers, see)
+
+
+def _make(
+    prepared: Prepared,
+    predictor: Predictor | None,
+    cancelled: Callable[[], bool],
+    workers: Executor | None,
+    then: Callable[[Block], None],
+) -> None:
+    made = invert_box(prepared.box, cancelled, workers, then)
+    if made is None:
+        return
+    made = replace(made, noise=made.noise * np.float32(1 - prepared.kept))
+    for array in (made.inverse, made.noise):
+        array.flags.writeable = False
+    prepared.predictor, prepared.problem = predictor, made

@@ -5,7 +5,7 @@ of small inverses: one for each column (any mask), or one for each set of R alia
 product takes both: rows of the plane are read as (alias, folded), pixels that share (folded, column) form a group.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, fields
 from typing import Final, Literal, TypeAlias
@@ -20,6 +20,7 @@ from engines.linear.columns import (
     Columns,
     invert_columns,
     never,
+    nothing,
     place,
     prepare_columns,
     solved_box,
@@ -111,21 +112,30 @@ def _rounded_up(size: int) -> int:
 
 
 def invert_box(
-    box: NetworkBox, cancelled: Callable[[], bool] = never, workers: Executor | None = None
+    box: NetworkBox,
+    cancelled: Callable[[], bool] = never,
+    workers: Executor | None = None,
+    then: Callable[[Block], None] = nothing,
 ) -> NetworkProblem | None:
     """Form the inverse of every group; None when `cancelled`, asked in between, says to stop.
 
-    Dense inverses take rows^2 * 8 bytes a column and are made in place, by the caller and one of `workers`, if free.
+    Dense inverses take rows^2 * 8 bytes a column and are made in place, by the caller and one of `workers`, if free;
+    what comes `then` is done with each block of columns while the caches hold it.
     """
     noise = np.zeros(box.padded, np.float32)
     dense = None
     if box.alias < box.padded[0]:
         inverse = _blocks(box, noise)
     else:
-        dense = invert_columns(box.columns_problem, cancelled, workers=workers)
+        inverse = np.zeros((box.padded[1], 2 * box.padded[0], box.padded[0]), np.float32)
+
+        def pack(block: Block) -> None:
+            _pack(box, block, inverse, noise)
+            then(block)
+
+        dense = invert_columns(box.columns_problem, cancelled, workers=workers, then=pack)
         if dense is None:
             return None
-        inverse = _packed(box, dense, noise, workers)
     known = {field.name: getattr(box, field.name) for field in fields(NetworkBox)}
     return NetworkProblem(**known, inverse=inverse, noise=windowed(noise), dense=dense)
 
@@ -143,26 +153,19 @@ def network_problem(
     return made
 
 
-def _packed(box: NetworkBox, dense: ColumnInverse, noise: Power, workers: Executor | None) -> Planes:
-    """(column, 2 * row, row) of (N + lambda)^-1; fills in `noise`.
+def _pack(box: NetworkBox, block: Block, packed: Planes, noise: Power) -> None:
+    """Put a block's (N + lambda)^-1 into `packed` (column, 2 * row, row), and the variance of P b into `noise`.
 
     A row of N that is zero has 1 / lambda on the diagonal of its inverse, and zero here.
     """
-    height, width = box.padded
-    packed = np.zeros((width, 2 * height, height), np.float32)
-
-    def pack(blocks: Sequence[Block]) -> None:
-        for part, reach, matrices in blocks:
-            seen = box.inside[reach, part].T
-            own = packed[part, :, reach]
-            own[:, reach] = matrices.real
-            own[:, height + reach.start : height + reach.stop] = matrices.imag
-            np.einsum("xii->xi", own[:, reach])[:] *= seen
-            noise[reach, part] = (_variance(matrices, box.columns_problem.regularisation) * seen).T
-
-    half = len(dense.blocks) // 2
-    both(lambda: pack(dense.blocks[:half]), lambda: pack(dense.blocks[half:]), workers)
-    return packed
+    part, reach, matrices = block
+    height = box.padded[0]
+    seen = box.inside[reach, part].T
+    own = packed[part, :, reach]
+    own[:, reach] = matrices.real
+    own[:, height + reach.start : height + reach.stop] = matrices.imag
+    np.einsum("xii->xi", own[:, reach])[:] *= seen
+    noise[reach, part] = (_variance(matrices, box.columns_problem.regularisation) * seen).T
 
 
 def _variance(inverse: NDArray[np.complex64], regularisation: float) -> Power:

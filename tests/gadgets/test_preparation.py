@@ -100,11 +100,11 @@ def test_without_a_calibration_beforehand_the_first_frame_of_a_series_orders_the
     assert first.problem is not None
 
 
-def test_the_linear_inverse_is_begun_even_where_the_predictor_could_not_be_made(scene, monkeypatch):
+def test_the_linear_inverse_is_begun_even_where_the_networks_could_not_be_made(scene, monkeypatch):
     def fails(*_arguments):
         raise np.linalg.LinAlgError("singular")
 
-    monkeypatch.setattr(engines.unrolled.prepared, "prepare_predictor", fails)
+    monkeypatch.setattr(engines.unrolled.prepared, "begin_predictor", fails)
     result, begun = Future(), Event()
     with one_worker() as workers:
         preparations(workers, series=True).foresee(Calibrated(0, result, begun.set), STRENGTH)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from engines.unrolled.predictor import prepare_predictor
+from engines.unrolled.predictor import begin_predictor
 from engines.unrolled.prepared import make_inverse, make_ready, prepare
 from engines.unrolled.problem import apply_inverse, as_box, network_problem, normal_image
 from engines.unrolled.returned import give_back, worth
@@ -29,7 +29,10 @@ def test_a_linear_image_with_lines_given_back_is_the_linear_image_of_all_lines(r
     held, whole = (network_problem(maps, mask, regularisation, "dense") for mask in (used, MASK))
     before = linear(held, scene.frame)
     missed = scene.frame[:, rows][:, :, held.columns] - predicted_lines(held.columns_problem, rows, before)
-    after = before + give_back(prepare_predictor(held, rows), missed)
+    predictor, see = begin_predictor(held.columns_problem, rows)
+    for block in held.dense.blocks:
+        see(block)
+    after = before + give_back(predictor, missed)
     wanted = linear(whole, scene.frame)
     assert nrmse(after, wanted) < 1e-3
     assert nrmse(before, wanted) > 0.01
@@ -56,5 +59,5 @@ def test_lines_come_back_as_far_as_their_error_is_more_than_noise(error, share):
 def test_nothing_is_prepared_once_nobody_waits_for_it():
     scene = make_scene(MASK)
     prepared = prepare(scene.calibration, MASK, STRENGTH, 0.03)
-    make_inverse(prepared)
-    assert prepare_predictor(prepared.problem, prepared.withheld, lambda: True) is None
+    make_ready(prepared, lambda: True)
+    assert (prepared.problem, prepared.predictor) == (None, None)
