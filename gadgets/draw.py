@@ -2,6 +2,7 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -20,7 +21,7 @@ from gadgets.lend import Loan, Opened
 from gadgets.preparation import Preparations
 from protocols.messages import EarlyFrame, Frame, Reconstruction
 
-__all__ = ["Artist", "Drawn", "Job", "Sketch"]
+__all__ = ["Artist", "Drawn", "Job", "Sketch", "most_urgent"]
 
 MOST_EARLY: Final = 4  # frames drawn early that may wait for their last lines
 
@@ -35,6 +36,7 @@ class Job:
     linear: Reconstruction
     opened: Opened
     preparations: Preparations
+    due_ns: float  # until when it may take the linear image's place, of the monotonic clock
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +55,13 @@ class Sketch:
     frame: EarlyFrame
     opened: Opened
     preparations: Preparations
+    due_ns: float  # after which it is of no use: its frame is there by then
+
+
+def most_urgent(waiting: Sequence[Job | Sketch]) -> int:
+    """Which goes first: the oldest that may still be in time; what is late already follows when there is time."""
+    now = time.monotonic_ns()
+    return next((n for n, job in enumerate(waiting) if job.due_ns > now), 0)
 
 
 class Artist:
@@ -87,6 +96,8 @@ class Artist:
     def _sketch(self, job: Sketch) -> None:
         """Draw early what can be; what goes wrong goes wrong again, and is told, when the frame is complete."""
         frame = job.frame
+        if job.due_ns <= time.monotonic_ns():
+            return
         ready = job.preparations.ready(int(frame.header["idx"]["slice"]), frame.acquired[0])
         if ready is None or frame.hybrid[:, 0].shape != ready.calibration.maps.shape:
             return

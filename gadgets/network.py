@@ -13,7 +13,7 @@ from engines.unrolled.balance import KEPT
 from engines.unrolled.scope import facts_of, outside
 from engines.unrolled.trust import NEAREST
 from gadgets.context import Context
-from gadgets.draw import Artist, Drawn, Job, Sketch
+from gadgets.draw import Artist, Drawn, Job, Sketch, most_urgent
 from gadgets.lend import Loan, Opened
 from gadgets.network_story import alone, error_map_of, fallback, in_doubt, network_image
 from gadgets.preparation import Preparations
@@ -25,7 +25,8 @@ from protocols.stream import Node
 
 __all__ = ["network"]
 
-DEPTH: Final = 4  # frames that may wait for the network; beyond that the linear image goes out alone
+DEPTH: Final = 8  # frames that may wait for the network; beyond that the linear image goes out alone
+EARLY_MS: Final = 200.0  # for which a frame that is told early may wait for the network to begin
 REFUSE_S: Final = 20.0  # how long a scan that is refused without its network waits for it to be opened
 Side: TypeAlias = Aside[Job | Sketch, Drawn | None]
 Share = Annotated[float, Field(ge=0.01, le=0.1)]
@@ -47,7 +48,8 @@ def network(
     `emit = "network"` holds the linear image back until [deadlines] network, in ms after the last readout, has passed;
     a network image that comes later follows as a series of its own, as it always does with `emit = "both"`. Frames
     outside the range of the model's card, an engine that fails and an image with NaN leave the linear image alone; a
-    network image that breaks a limit of trust is followed by its linear one.
+    network image that breaks a limit of trust is followed by its linear one. Frames that can still be in time go before
+    those that are late already.
     `trust = "withhold"` keeps `withheld_share` of the acquired lines from the network and predicts them from its
     image; they lie from `withheld_from` of the way to the edge of k-space outwards, and the nearer they are, the more
     they cost and tell. `keep_noise` is the share of the lines' noise that stays in the image, from 0, the smoothest, to
@@ -63,7 +65,7 @@ def network(
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         preparations = Preparations(context, share, withheld_from, keep_noise)
-        with aside(messages, Artist(context, loan).draw, DEPTH, "network") as side:
+        with aside(messages, Artist(context, loan).draw, DEPTH, "network", most_urgent) as side:
             desk = _Desk(context, loan, preparations, side, error_map=error_map)
             while not side.over:
                 got = side.take(desk.patience_s())
@@ -89,6 +91,7 @@ class _Desk:
         self._count = 0
         self._whitened = False
         self._told = False
+        self._sketching = False
 
     def patience_s(self) -> float | None:
         """How long the image that waits longest may wait on; None where none does."""
@@ -99,6 +102,7 @@ class _Desk:
     def take(self, got: Message | Answer[Drawn | None] | None) -> Iterator[Message]:
         """Send on what can be sent now."""
         if isinstance(got, Answer):
+            self._sketching = self._sketching and got.value is not None
             yield from self._answered(got.value) if got.value is not None else ()
         elif isinstance(got, EarlyFrame):
             self._begin_early(got)
@@ -120,10 +124,12 @@ class _Desk:
             calibrated.result.add_done_callback(lambda _: calibrated.invert())
 
     def _begin_early(self, frame: EarlyFrame) -> None:
-        """Let the network begin before the last lines are there, if it has nothing else to do."""
+        """Let the network begin before the last lines are there, if nothing else of its work can be in time."""
         opened = self._loan.state()
-        if self._side.idle and isinstance(opened, Opened):
-            self._side.give(Sketch(frame, opened, self._preparations))
+        free = self._side.idle or (self._replaces and not self._waiting and not self._sketching)
+        if free and isinstance(opened, Opened):
+            due_ns = time.monotonic_ns() + EARLY_MS * 1e6
+            self._sketching = self._side.give(Sketch(frame, opened, self._preparations, due_ns))
 
     def _begin(self, made: Reconstruction) -> Iterator[Message]:
         """Give the frame to the network, or say why not."""
@@ -139,7 +145,7 @@ class _Desk:
             yield self._alone(made, "outside_range", f"no frame for network {self._loan.name}: {'; '.join(wrong)}")
             return
         self._count += 1
-        if self._side.give(Job(self._count, made, opened, self._preparations)):
+        if self._side.give(Job(self._count, made, opened, self._preparations, self._due_ns(made))):
             if self._replaces:
                 self._waiting[self._count] = made
             else:

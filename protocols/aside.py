@@ -1,7 +1,7 @@
 """Work that takes its time beside a chain that may not wait for it: messages and answers come by one queue."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -76,15 +76,22 @@ class Aside(Generic[J, A]):
 
 
 @contextmanager
-def aside(messages: Iterator[Message], work: Callable[[J], A], depth: int, name: str) -> "Iterator[Aside[J, A]]":
+def aside(
+    messages: Iterator[Message],
+    work: Callable[[J], A],
+    depth: int,
+    name: str,
+    first: Callable[[Sequence[J]], int] = lambda _waiting: 0,
+) -> "Iterator[Aside[J, A]]":
     """Pull `messages` in one thread and do jobs in another, at most `depth` of them waiting, while the block lasts.
 
-    The one that pulls stands back: what comes next may wait for what is being made.
+    The one that pulls stands back: what comes next may wait for what is being made. Jobs are done in the order in
+    which they were given, unless `first` says which of those that wait goes first.
 
     `work` must not raise, and must come to an end: leaving the block waits for the job under way.
     """
     inbox: Channel[Message | Answer[A] | _Ended] = Channel(depth)
-    jobs: Channel[J] = Channel(depth)
+    jobs: Channel[J] = Channel(depth, first)
     threads = (
         threading.Thread(
             target=pump,

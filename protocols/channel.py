@@ -1,8 +1,7 @@
 """A bounded queue between two threads that either side can close."""
 
 import threading
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 __all__ = ["Channel"]
@@ -10,12 +9,20 @@ __all__ = ["Channel"]
 T = TypeVar("T")
 
 
-class Channel(Generic[T]):
-    """First in, first out, at most `depth` items; `close` lets the reader finish, `abandon` frees the writer."""
+def _oldest(_items: Sequence[object]) -> int:
+    return 0
 
-    def __init__(self, depth: int) -> None:
+
+class Channel(Generic[T]):
+    """At most `depth` items; `close` lets the reader finish, `abandon` frees the writer.
+
+    First in, first out, unless `first` says which of those that wait goes first; it must be quick.
+    """
+
+    def __init__(self, depth: int, first: Callable[[Sequence[T]], int] = _oldest) -> None:
         self._depth = depth
-        self._items: deque[T] = deque()
+        self._first = first
+        self._items: list[T] = []
         self._changed = threading.Condition()
         self._closed = False
         self._abandoned = False
@@ -38,7 +45,7 @@ class Channel(Generic[T]):
             self._changed.wait_for(lambda: bool(self._items) or self._closed or self._abandoned, timeout_s)
             if not self._items:
                 return None
-            item = self._items.popleft()
+            item = self._items.pop(self._first(self._items))
             self._changed.notify_all()
             return item
 
@@ -74,7 +81,7 @@ class Channel(Generic[T]):
                     if self._error is not None:
                         raise self._error
                     return
-                item = self._items.popleft()
+                item = self._items.pop(self._first(self._items))
                 self._changed.notify_all()
             yield item
             del item

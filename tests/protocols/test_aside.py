@@ -41,6 +41,24 @@ def test_messages_do_not_wait_for_work_and_too_many_jobs_are_not_taken():
         assert [answer.value for answer in everything(side)] == [True] * sum(given)
 
 
+def test_of_the_jobs_that_wait_the_one_goes_first_that_is_said_to():
+    let, taken = threading.Event(), threading.Event()
+
+    def work(job):
+        taken.set()
+        return job if let.wait(PATIENCE_S) else None
+
+    def largest(waiting):
+        return waiting.index(max(waiting))
+
+    with aside(iter([Text("a")]), work, 4, "test", largest) as side:
+        assert side.give(0)
+        assert taken.wait(PATIENCE_S)
+        assert all(side.give(job) for job in (2, 1, 3))
+        let.set()
+        assert [got.value for got in everything(side) if isinstance(got, Answer)] == [0, 3, 2, 1]
+
+
 def test_an_error_upstream_comes_after_the_last_answer():
     def broken():
         yield Text("a")
