@@ -11,8 +11,8 @@ from engines.unrolled.prepared import Prepared
 
 __all__ = ["Early"]
 
-SURE: Final = 5  # standard deviations of the energy of noise alone
-KNOWN: Final = 0.01  # to which the noise is known
+SURE: Final = 4  # standard deviations of the energy of noise alone
+KNOWN: Final = 0.005  # to which the noise is known
 
 
 @dataclass(frozen=True, slots=True, eq=False)

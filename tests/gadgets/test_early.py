@@ -73,7 +73,7 @@ def test_every_slice_borrows_of_its_own():
         (STEPS, STEPS, 0),  # not asked for
         (STEPS, [*STEPS[:7], *STEPS[9:], *STEPS[7:9]], 2),  # lines of the centre come last
         (STEPS, [*STEPS[:-4], STEPS[-1] + 1], EARLY),  # other lines than before
-        (STEPS[:-4], STEPS, EARLY),  # the frame before was shorter
+        (STEPS[:-6], STEPS, EARLY),  # the last lines of the frame before lie near the centre
     ],
 )
 def test_nothing_is_told(first, second, most):
