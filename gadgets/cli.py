@@ -280,20 +280,27 @@ def geometry_check(context: typer.Context) -> None:
 
 @app.command()
 def schema(
-    topic: Annotated[str, typer.Argument(help="One topic of the bus; none: all.")] = "",
+    topic: Annotated[
+        str, typer.Argument(help="One topic of the bus, or answer: what a console answers; none: all.")
+    ] = "",
 ) -> None:
-    """Print the JSON Schema of what goes over the bus, by topic.
+    """Print the JSON Schema of what goes over the bus, by topic, and of a console's answer to a prescription.
+
+    A console is asked {"ask": "prescription", "prescription": {…}} and answers {"version": 1, "prescription": {answer}},
+    over REP or ROUTER; it is found with: scanside serve --console ADDRESS.
 
     \b
     scanside schema flag > flag.schema.json
+    scanside schema answer
     """  # noqa: D301 - click reads \b
     import json
 
     with _told():
         from protocols.bus import BusError, schemas
+        from protocols.prescription import Answer
         from protocols.problems import nearest
 
-        known = schemas()
+        known = schemas() | {"answer": Answer.model_json_schema(mode="serialization")}
         if topic and topic not in known:
             raise BusError(f"no topic '{topic}'. {nearest(topic, known)}")
         typer.echo(json.dumps(known[topic] if topic else known, indent=2))

@@ -136,6 +136,7 @@ class Sending:
     obey: bool = False
     subject: str = ""  # whom the header names; an exam's file may, too
     desk: OpenDesk | None = None  # where the plugin asks, if it was told so
+    silence_s: float = 30.0  # longest wait for the plugin to take or to give anything
 
 
 def exam_names() -> tuple[str, ...]:
@@ -195,7 +196,7 @@ def run_scan(staged: Staged, config: str, sending: Sending, watch: Watch) -> Res
     timed = at_once(stream) if sending.virtual_time else every(stream, played.tr_ms)
     clock: Clock = VirtualClock() if sending.virtual_time else WallClock()
     where = sending.address
-    session = Session(where.host, where.port, config, where.bus, obeys=sending.obey)
+    session = Session(where.host, where.port, config, where.bus, silence_s=sending.silence_s, obeys=sending.obey)
     header = named(write_header(played.scan), sending.subject)
     return play(session, header, _watched(timed, name, count, watch), clock, staged.cut)
 

@@ -74,7 +74,7 @@ def exam(tmp_path_factory):
             str(log),
         )
         with started(out / "plugin.log", *options) as address:
-            sending = Sending(address, virtual_time=True, desk=desk)
+            sending = Sending(address, virtual_time=True, desk=desk, silence_s=100.0)
             for name, steps in (("answered", ANSWERED), ("doubted", DOUBTED)):
                 text = "".join(STEP.format(folder=folder, plan=plan, more=more) for plan, more in steps)
                 (out / f"{name}.toml").write_text(EXAM.format(folder=folder) + text, encoding="utf-8")
