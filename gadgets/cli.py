@@ -286,8 +286,8 @@ def schema(
 ) -> None:
     """Print the JSON Schema of what goes over the bus, by topic, and of a console's answer to a prescription.
 
-    A console is asked {"ask": "prescription", "prescription": {…}} and answers {"version": 1, "prescription": {answer}},
-    over REP or ROUTER; it is found with: scanside serve --console ADDRESS.
+    A console, at its REP or ROUTER, is asked {"ask": "prescription", "prescription": {…}}, and answers
+    {"version": 1, "prescription": {answer}}; scanside serve --console ADDRESS says where it is.
 
     \b
     scanside schema flag > flag.schema.json

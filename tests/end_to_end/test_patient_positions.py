@@ -15,7 +15,7 @@ from hw_sim.open_desk import BY_BUS, BY_MRD, open_desk
 from hw_sim.planned import measured
 from hw_sim.plugin import Address
 from hw_sim.truth import true_stack
-from protocols.geometry import grid_of, pixel_from_lps
+from protocols.geometry import grid_of, patient_from_device, pixel_from_lps
 from protocols.scan_protocol import find
 from protocols.stack import apart
 
@@ -30,7 +30,7 @@ shift_mm = {shift}
 [array]
 coils = 8
 [[scans]]
-protocol = "{folder}/scout_3d.toml"
+protocol = "{scout}"
 table_mm = {table}
 [[scans]]
 protocol = "{folder}/brain_gre_r4.toml"
@@ -45,6 +45,19 @@ def changed(folder, name, *patterns):
         text, count = re.subn(rf"(?m)^{pattern} = .*$", line, text)
         assert count == 1, pattern
     (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
+def fixed_to_the_scanner(path, position, folder):
+    """The scout as it lies about a patient HFS, whoever lies there now: its directions in LPS are others, then."""
+    simulate = find("scout_3d").simulate.orientation
+    directions = {name: getattr(simulate, name) for name in ("read", "phase", "slice")}
+    turned = {name: patient_from_device(np.array(xyz), position).tolist() for name, xyz in directions.items()}
+    line = f"orientation = {{ {', '.join(f'{name} = {xyz}' for name, xyz in turned.items())} }}"
+    text, count = re.subn(r"(?m)^orientation = .*$", line, path.read_text(encoding="utf-8"))
+    assert count == 1
+    made = folder / path.name
+    made.write_text(text, encoding="utf-8")
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +77,11 @@ def examine(tmp_path_factory):
             )
 
             def examine(position):
+                (out / position).mkdir()
+                scout = fixed_to_the_scanner(folder / "scout_3d.toml", position, out / position)
                 path = out / f"{position}.toml"
-                turn, shift = [*POSE.turn_deg], [*POSE.shift_mm]
-                text = EXAM.format(position=position, turn=turn, shift=shift, folder=folder, table=TABLE_MM)
+                given = {"turn": [*POSE.turn_deg], "shift": [*POSE.shift_mm], "table": TABLE_MM, "scout": scout}
+                text = EXAM.format(position=position, folder=folder, **given)
                 path.write_text(text, encoding="utf-8")
                 return run_exam(load_exam(str(path)), sending, out / position, lambda *_: None)
 
@@ -108,6 +123,7 @@ def test_slices_lie_where_they_should_and_right_is_right(examine, position):
     scout, scan = examine(position)
     assert [one.result.errors for one in (scout, scan)] == [[], []]
     made = asked(scout)
+    assert np.argmax(np.abs(scout.images[0].header["slice_dir"])) == (1 if "D" in position else 0)
     # The frame of AC and PC is that of reference poses, which is 4 degrees about L from the MNI head's own two points.
     for plan, limits in {"midline_sagittal": (1.0, 1.0, 5.0), "hippocampus_coronal": (2.0, 1.5, 1.5)}.items():
         assert (made[plan].status, made[plan].patient_position) == ("OK", position)
