@@ -12,9 +12,9 @@ import zmq
 
 from gadgets.console import MOST, Console, Outcome, Site, asking
 from gadgets.serve import ServeOptions, running
-from protocols.bus import BusError, Subscriber, make_keys
+from protocols.bus import Answers, BusError, Subscriber, make_keys
 from protocols.bus_ask import Patience
-from protocols.events import Prescription, Severity
+from protocols.events import Health, Prescription, Severity
 from protocols.header import write_header
 from protocols.landmarks import write_landmarks
 from protocols.messages import Close, Config, Feedback, Header, Text
@@ -162,6 +162,17 @@ def test_an_address_that_is_none_or_not_of_this_machine_is_refused_at_once(tmp_p
         Console(Site("tcp://192.0.2.1:9004"))
     make_keys(tmp_path)
     Console(Site("tcp://192.0.2.1:9004", tmp_path)).close()
+
+
+def test_with_keys_a_console_answers_those_it_admits(tmp_path):
+    make_keys(tmp_path)
+    said = json.loads(answer())["prescription"]
+    health, told = Health(status="ready", release="0"), queue.Queue()
+    with Answers("tcp://127.0.0.1:*", lambda: health, {"prescription": lambda _: said}, keys=tmp_path) as answers:
+        made = Console(Site(answers.address, tmp_path, LONG))
+        made.put(ASKED, told.put)
+        assert told.get(timeout=PATIENCE_S).severity is Severity.PASS
+        made.close()
 
 
 def test_only_what_has_a_place_is_asked_and_everything_passes():
