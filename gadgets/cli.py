@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import Enum
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -92,6 +93,15 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
         Path | None,
         typer.Option(metavar="DIR", help="Keep scouts and planes here, so that planes come back at follow-up."),
     ] = None,
+    console: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Ask the console there to measure where slices are prescribed.")
+    ] = "",
+    console_patience: Annotated[
+        float, typer.Option(min=0.1, help="Seconds after which a console that does not answer is flagged.")
+    ] = 5.0,
+    console_keys: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="CURVE keys to ask it with; absent: those of --bus-keys.")
+    ] = None,
     metrics_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Offer Prometheus metrics on this port.")
     ] = None,
@@ -115,13 +125,16 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
     scanside serve                              for programs on this machine
     scanside serve --host 0.0.0.0               for the scanner's host computer
     scanside serve --protocols my_folder --archive raw_data --history history.db
+    scanside serve --console tcp://127.0.0.1:9004               (REP; then: scanside-sim scan … --desk the same)
     scanside serve --bus tcp://0.0.0.0:9003 --bus-keys keys     (first: scanside keys keys)
     """  # noqa: D301 - click reads \b
     with _told():
+        from gadgets.console import PATIENCE, Site
         from gadgets.history.chronicle import Keep
         from gadgets.serve import ServeError, ServeOptions
         from gadgets.serve import serve as run
 
+        patience = replace(PATIENCE, first_s=console_patience)
         options = ServeOptions(
             host=host,
             port=port,
@@ -131,6 +144,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
             protocols=tuple(protocols or ()),
             archive=archive,
             priors=priors,
+            console=Site(console, console_keys or bus_keys, patience) if console else None,
             metrics_port=metrics_port,
             log_file=log_file,
             peer=peer.value,
@@ -266,20 +280,27 @@ def geometry_check(context: typer.Context) -> None:
 
 @app.command()
 def schema(
-    topic: Annotated[str, typer.Argument(help="One topic of the bus; none: all.")] = "",
+    topic: Annotated[
+        str, typer.Argument(help="One topic of the bus, or answer: what a console answers; none: all.")
+    ] = "",
 ) -> None:
-    """Print the JSON Schema of what goes over the bus, by topic.
+    """Print the JSON Schema of what goes over the bus, by topic, and of a console's answer to a prescription.
+
+    A console, at its REP or ROUTER, is asked {"ask": "prescription", "prescription": {…}}, and answers
+    {"version": 1, "prescription": {answer}}; scanside serve --console ADDRESS says where it is.
 
     \b
     scanside schema flag > flag.schema.json
+    scanside schema answer
     """  # noqa: D301 - click reads \b
     import json
 
     with _told():
         from protocols.bus import BusError, schemas
+        from protocols.prescription import Answer
         from protocols.problems import nearest
 
-        known = schemas()
+        known = schemas() | {"answer": Answer.model_json_schema(mode="serialization")}
         if topic and topic not in known:
             raise BusError(f"no topic '{topic}'. {nearest(topic, known)}")
         typer.echo(json.dumps(known[topic] if topic else known, indent=2))

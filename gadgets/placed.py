@@ -14,7 +14,7 @@ from protocols.errors import PeerError
 from protocols.events import Flag, Prescription, Severity
 from protocols.geometry import Grid, Handedness, grid_of, handedness
 from protocols.messages import Feedback, Image, Message, Meta, Record
-from protocols.prescription import NAME, Answer, decode, differences
+from protocols.prescription import NAME, Answer, contradiction, decode, differences
 from protocols.stack import Apart, Stack, apart, centres_mm, wrong_with
 from protocols.stream import Node
 
@@ -107,8 +107,7 @@ class _Desk:
             self.asked = said
             self._recall(said)
             return
-        if self.answer is not None and _values(self.answer) != _values(said):
-            text = f"the console answered twice, {self.answer.decision}, then {said.decision}; the last answer counts"
+        if self.answer is not None and (text := contradiction(self.answer, said)):
             yield self._flag(Severity.WARN, text)
         self.answer = said
         self.judged = False
@@ -193,10 +192,6 @@ class _Desk:
         advice = {"advice": REPEAT} if severity.broken else {}
         unit = {"unit": "mm"} if "score" in more else {}
         return self.context.flag(CODE, severity, text, **{**advice, **unit, **more})
-
-
-def _values(answer: Answer) -> dict[str, object]:
-    return answer.model_dump(exclude={"time_s"})
 
 
 def _off(header: Record, stack: Stack) -> Apart:

@@ -4,24 +4,24 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
-from pydantic import ValidationError
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
 from engines.positioning.prescribe import prescribe
+from gadgets.console import Site, put_to
 from protocols.anatomy import find_anatomy
-from protocols.bus import BusError, ask
-from protocols.events import Prescription
+from protocols.bus_ask import Patience
+from protocols.events import Prescription, Severity
 from protocols.landmarks import load_landmarks
-from protocols.prescription import Answer, differences
 from protocols.problems import Problem, ProtocolError, nearest
 from protocols.stack import plane_names
 
 __all__ = ["plan", "submit", "table"]
 
-PATIENCE_S = 5.0
+PATIENCE: Final = Patience(5.0, 0.5)
 
 
 def plan(landmarks: Path, anatomy: str, names: Sequence[str]) -> tuple[Prescription, ...]:
@@ -35,21 +35,10 @@ def plan(landmarks: Path, anatomy: str, names: Sequence[str]) -> tuple[Prescript
     return tuple(prescribe(body, name, found, now_s) for name in names or body.plans)
 
 
-def submit(prescription: Prescription, address: str, keys: Path | None, timeout_s: float = PATIENCE_S) -> list[str]:
-    """Ask a console to measure there; returns what is wrong with its answer, [] where it does as it was told.
-
-    Whatever is wrong, the exam goes on: with the values that the console has set, or with its own default planes.
-    """
-    try:
-        said = ask(address, "prescription", keys, timeout_s, prescription=prescription.model_dump(mode="json"))
-        answer = Answer.model_validate(said)
-    except BusError as error:
-        return [f"{error}. The scan keeps its default planes"]
-    except ValidationError as error:
-        detail = error.errors()[0]
-        key = ".".join(map(str, detail["loc"]))
-        return [f"{address}: the answer cannot be read ({key}: {detail['msg']}); what was set is not known"]
-    return list(differences(prescription, answer))
+def submit(prescription: Prescription, address: str, keys: Path | None, patience: Patience = PATIENCE) -> list[str]:
+    """Ask a console to measure there; returns what is wrong with its answers, [] where it does as it was told."""
+    outcomes = put_to(Site(address, keys, patience), prescription)
+    return [outcome.text for outcome in outcomes if outcome.severity is not Severity.PASS]
 
 
 def table(prescriptions: Iterable[Prescription]) -> None:

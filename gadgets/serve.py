@@ -22,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from engines.warm import warm
 from gadgets.awake import awake
 from gadgets.choose import Choice
+from gadgets.console import Console, Site
 from gadgets.context import Memory
 from gadgets.history.chronicle import Chronicle, Keep
 from gadgets.lend import Lender
@@ -57,6 +58,7 @@ class ServeOptions:
     protocols: tuple[Path, ...] = ()
     archive: Path | None = None
     priors: Path | None = None
+    console: Site | None = None  # is asked about every prescription
     metrics_port: int | None = None
     log_file: Path | None = None
     peer: str = "auto"
@@ -142,6 +144,7 @@ class Server:
             lender=Lender(allow_unsigned=options.allow_unsigned),
             archive=options.archive,
             priors=options.priors,
+            console=None if options.console is None else Console(options.console),
             peer=options.peer,
             chronicle=Chronicle(options.history),
         )
@@ -178,6 +181,8 @@ class Server:
             session.stop()
         for thread in (*sessions.values(), *self._threads):
             thread.join()
+        if self._around.console is not None:
+            self._around.console.close()
         self._around.chronicle.close()
         self.lender.close()
 

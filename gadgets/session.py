@@ -17,6 +17,7 @@ from typing import TypeVar
 import structlog
 
 from gadgets.choose import Choice
+from gadgets.console import Console, asking
 from gadgets.context import Context, Memory
 from gadgets.delivery import Delivery, Outlets
 from gadgets.history.chronicle import Chronicle
@@ -27,7 +28,7 @@ from gadgets.recipe import build
 from protocols import session as rules
 from protocols.encode import encode
 from protocols.errors import PeerError
-from protocols.events import Event
+from protocols.events import Event, Flag
 from protocols.header import parse_header
 from protocols.messages import (
     Close,
@@ -70,6 +71,7 @@ class Surroundings:
     lender: Lender
     archive: Path | None = None
     priors: Path | None = None
+    console: Console | None = None  # asked about every prescription, over the bus
     greeting_s: float = 30.0  # config and header must come within it
     peer: str = "auto"  # auto | scanner | gadgetron
     chronicle: Chronicle = field(default_factory=Chronicle)  # keeps nothing unless told where
@@ -151,6 +153,11 @@ class Session:
         delivery = Delivery(
             self.name, protocol, self._meter, Outlets(self._send, self._fail, self._lose, around.publish)
         )
+
+        def opinion(flag: Flag) -> None:
+            """Tell the console what comes late, the bus alone where the console has left."""
+            around.publish(flag) if self._over else delivery.opinion(flag)
+
         context = Context(
             scan=scan,
             protocol=protocol,
@@ -168,14 +175,10 @@ class Session:
             lender=around.lender,
         )
         log.info("scan", session=self.name, protocol=protocol.name, measurement=scan.measurement_id)
-        delivery.record = around.chronicle.begin(
-            scan,
-            protocol,
-            self.name,
-            lambda flag: around.publish(flag) if self._over else delivery.opinion(flag),  # the console may have left
-        )
+        delivery.record = around.chronicle.begin(scan, protocol, self.name, opinion)
         begun = [] if first is None else [first]
-        stream = build(context)(noted(context)(self._source(itertools.chain(begun, messages))))
+        chain = build(context)(noted(context)(self._source(itertools.chain(begun, messages))))
+        stream = asking(context, around.console, opinion)(chain)
         try:
             for message in stream:
                 if not any(message is heard for heard in self._heard):

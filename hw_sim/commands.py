@@ -20,6 +20,7 @@ from hw_sim.faults import FAULTS, Fault, ask, stage
 from hw_sim.head import mni_head
 from hw_sim.landmarks import head_landmarks
 from hw_sim.link import Session, play
+from hw_sim.open_desk import open_desk
 from hw_sim.paperwork import Order
 from hw_sim.plugin import Address, started
 from hw_sim.prescribed import SUPINE, AtDesk, Lying, Preceded, at_desk
@@ -129,9 +130,13 @@ def exam_command(  # noqa: PLR0913 - one for each option
     out.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
-        where = _address(connect, bus) if connect else stack.enter_context(started(out / "plugin.log"))
+        desk = None if connect else stack.enter_context(open_desk())
+        if desk is None:
+            where = _address(str(connect), bus)
+        else:
+            where = stack.enter_context(started(out / "plugin.log", "--console", desk.address))
         with _Bars() as bars:
-            shown = run_exam(wanted, Sending(where, virtual_time, obey, subject), out, bars.watch)
+            shown = run_exam(wanted, Sending(where, virtual_time, obey, subject, desk), out, bars.watch)
     return _verdict(shown, out / "index.html")
 
 

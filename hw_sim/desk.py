@@ -17,7 +17,7 @@ from protocols.prescription import NAME, Answer, encode
 from protocols.simulate import Directions, Simulate
 from protocols.stack import Reach, Stack, wrong_with
 
-__all__ = ["GAMMA_HZ_PER_T", "Decision", "Desk", "Taken", "applied", "reach_of", "wait_for"]
+__all__ = ["GAMMA_HZ_PER_T", "Decision", "Desk", "Taken", "applied", "asked_in", "health", "reach_of", "wait_for"]
 
 Decision: TypeAlias = Literal["accept", "override", "refuse"]
 GAMMA_HZ_PER_T: Final = 42.577e6
@@ -77,10 +77,7 @@ class Desk:
 
     def question(self, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """Answer {"ask": "prescription", "prescription": {…}}; one that is repeated gets the same answer."""
-        try:
-            asked = Prescription.model_validate(question.get("prescription"))
-        except ValidationError as error:
-            raise ValueError(f"no prescription: {error.errors()[0]['msg']}") from None
+        asked = asked_in(question)
         taken = Taken(asked, self.decide(asked, time.time()))
         self.taken.put(taken)
         return taken.answer.model_dump(mode="json")
@@ -112,9 +109,17 @@ class Desk:
         return why
 
 
+def asked_in(question: Mapping[str, Any]) -> Prescription:
+    """The prescription that a question is about; raises ValueError, which is told to whoever asks."""
+    try:
+        return Prescription.model_validate(question.get("prescription"))
+    except ValidationError as error:
+        raise ValueError(f"no prescription: {error.errors()[0]['msg']}") from None
+
+
 def wait_for(desk: Desk, address: str, patience_s: float, tell: Callable[[str], None]) -> Taken | None:
     """Wait at an address for a prescription, saying where; None where none came in time."""
-    with Answers(address, _health, {"prescription": desk.question}) as answers:
+    with Answers(address, health, {"prescription": desk.question}) as answers:
         tell(f"waiting for a prescription: scanside plan --landmarks FILE --plan NAME --console {answers.address}")
         try:
             return desk.taken.get(timeout=patience_s)
@@ -122,7 +127,8 @@ def wait_for(desk: Desk, address: str, patience_s: float, tell: Callable[[str], 
             return None
 
 
-def _health() -> Health:
+def health() -> Health:
+    """How the console is."""
     return Health(status="ready", release=f"hw_sim {version('scanside')}")
 
 

@@ -20,6 +20,7 @@ from hw_sim.errors import SimulationError
 from hw_sim.faults import Asked, Staged, ask, stage
 from hw_sim.head import load_nifti, mni_head
 from hw_sim.link import Session, play
+from hw_sim.open_desk import OpenDesk, settled
 from hw_sim.pacing import ahead, at_once, every
 from hw_sim.paperwork import Order, named
 from hw_sim.phantom import ASYMMETRIC
@@ -33,8 +34,10 @@ from hw_sim.signal import Patient
 from hw_sim.truth import true_stack
 from hw_sim.volume_coil import volume_coil
 from protocols import scan_protocol
+from protocols.events import Prescription
 from protocols.header import write_header
 from protocols.messages import Feedback, Readouts
+from protocols.prescription import Answer
 from protocols.scan_protocol import ScanProtocol
 from protocols.simulate import Simulate
 
@@ -132,6 +135,8 @@ class Sending:
     virtual_time: bool = False
     obey: bool = False
     subject: str = ""  # whom the header names; an exam's file may, too
+    desk: OpenDesk | None = None  # where the plugin asks, if it was told so
+    silence_s: float = 30.0  # longest wait for the plugin to take or to give anything
 
 
 def exam_names() -> tuple[str, ...]:
@@ -191,7 +196,7 @@ def run_scan(staged: Staged, config: str, sending: Sending, watch: Watch) -> Res
     timed = at_once(stream) if sending.virtual_time else every(stream, played.tr_ms)
     clock: Clock = VirtualClock() if sending.virtual_time else WallClock()
     where = sending.address
-    session = Session(where.host, where.port, config, where.bus, obeys=sending.obey)
+    session = Session(where.host, where.port, config, where.bus, silence_s=sending.silence_s, obeys=sending.obey)
     header = named(write_header(played.scan), sending.subject)
     return play(session, header, _watched(timed, name, count, watch), clock, staged.cut)
 
@@ -209,6 +214,8 @@ def run_exam(exam: Exam, sending: Sending, out: Path, watch: Watch) -> list[Show
     watch("patient", 1, 1)
     sending = replace(sending, obey=sending.obey or exam.obey, subject=sending.subject or exam.patient.subject)
     room = _Room(exam, scanner, sending, out, watch)
+    if sending.desk is not None:
+        sending.desk.decide = room.answer
     for step, wrong in zip(exam.scans, faults, strict=True):
         room.before(step)
         first = room.scan(step, wrong)
@@ -228,6 +235,7 @@ class _Room:
     out: Path
     watch: Watch
     shown: list[Shown] = field(default_factory=list)
+    begun: int = 0  # how many of the exam's scans
     pose: Pose = AT_REST
     table_mm: float = 0.0
     newest: int | None = None  # which of those shown is the newest scout
@@ -238,6 +246,7 @@ class _Room:
 
     def before(self, step: Step) -> None:
         """Let the patient and the table move as they do before a scan."""
+        self.begun += 1
         if step.moves is not None:
             self.pose = self.pose.then(Pose(step.moves.shift_mm, step.moves.turn_deg))
         if step.table_mm is not None:
@@ -274,15 +283,34 @@ class _Room:
         truth = true_stack(self.exam.patient.body, step.prescribed, self.pose, self.table_mm, position)
         if asked is None or step.decide == "silent":
             why = self._nothing(step.prescribed) if asked is None else "the console did not answer"
-            return simulate, (), Planned(step.prescribed, (f"{why}: {NEVER}",), images, asked, None, truth)
+            return simulate, (), Planned(step.prescribed, (f"{why}: {NEVER}",), images, asked, truth=truth)
         decision = step.decide or self.decided.get(asked.id, "accept")
-        taken = Taken(asked, Desk(simulate, position, decision, (0.0, 0.0, self.table_mm)).decide(asked, time.time()))
+        taken, way = settled(Taken(asked, self._desk(simulate, decision).decide(asked, time.time())), self.sending.desk)
         said = ["the override of an earlier scan sticks"] if decision == "override" and step.decide is None else []
         simulate = followed(simulate, taken, said.append)
         if taken.answer.stack is not None:
             self.decided[asked.id] = decision
-        planned = Planned(step.prescribed, tuple(said), images, asked, taken.answer, truth)
-        return simulate, taken.feedback(), planned
+        return (
+            simulate,
+            taken.feedback(),
+            Planned(step.prescribed, tuple(said), images, asked, taken.answer, way, truth),
+        )
+
+    def answer(self, asked: Prescription) -> Answer | None:
+        """What the console says over the bus: what the next scan of that plan will have, were it to begin now.
+
+        A plan that no scan takes is kept as any scan could have it.
+        """
+        step = next((step for step in self.exam.scans[self.begun :] if step.prescribed == asked.plan), None)
+        if step is None:
+            return self._desk(Simulate(), "accept").decide(asked, time.time())
+        if step.decide == "silent":
+            return None
+        _, simulate = sequence_of(step.protocol)
+        return self._desk(simulate, step.decide or "accept").decide(asked, time.time())
+
+    def _desk(self, simulate: Simulate, decision: Decision) -> Desk:
+        return Desk(simulate, self.exam.patient.position, decision, (0.0, 0.0, self.table_mm))
 
     def _nothing(self, plan: str) -> str:
         """Say which scout has not prescribed a plan; one before it does not count."""

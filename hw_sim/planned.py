@@ -26,6 +26,7 @@ class Planned:
     scout: tuple[Image, ...] = ()
     asked: Prescription | None = None
     answer: Answer | None = None
+    way: str = ""  # by which the plugin was told what was set
     truth: Stack | None = None  # None where nobody knows it
 
     def rows(self, images: Sequence[Image]) -> Iterator[tuple[str, str]]:
@@ -37,6 +38,7 @@ class Planned:
             if self.asked.region90_mm is not None:
                 yield "90 % region", f"{self.asked.region90_mm:.1f} mm, {self.asked.region90_deg:.1f} deg"
         yield "console", "; ".join(self.said)
+        yield "the plugin was told", self.way or "nothing"
         got = measured(images)
         if got is None:
             return

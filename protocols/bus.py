@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import structlog
 import zmq
+from pydantic_core import from_json
 
+from protocols.bus_ask import ask
 from protocols.bus_keys import BusError, admit, join, make_keys
+from protocols.bus_sockets import Closing, bind, connect, open_socket, own_context
 from protocols.events import EVENTS, Event, Health
 from protocols.problems import nearest
 
@@ -20,7 +22,7 @@ __all__ = ["Answers", "BusError", "Publisher", "Subscriber", "ask", "make_keys",
 
 WAITING: Final = 10_000  # events a slow subscriber may be behind before it misses some
 log = structlog.get_logger()
-Question = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+Question = Callable[[Mapping[str, Any]], Mapping[str, Any] | None]  # None: nothing is answered
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -28,57 +30,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     return {topic: event.model_json_schema(mode="serialization") for topic, event in EVENTS.items()}
 
 
-def _open(stack: ExitStack, kind: int, options: Mapping[int, Any], context: zmq.Context[Any]) -> zmq.Socket[Any]:
-    socket = context.socket(kind)
-    stack.callback(socket.close, linger=0)
-    for option, value in options.items():
-        socket.setsockopt(option, value)
-    return socket
-
-
-def _context(stack: ExitStack) -> zmq.Context[Any]:
-    context: zmq.Context[Any] = zmq.Context()
-    stack.callback(context.term)
-    return context
-
-
-def _bind(socket: zmq.Socket[Any], address: str) -> str:
-    """Bind, and say where: port 0 or * is a free one."""
-    wanted = address[:-2] + ":*" if address.endswith(":0") else address
-    try:
-        socket.bind(wanted)
-    except zmq.ZMQError as error:
-        raise BusError(f"bus {address}: {error}. Try tcp://127.0.0.1:* for any free port") from error
-    return socket.getsockopt_string(zmq.LAST_ENDPOINT)
-
-
-def _connect(socket: zmq.Socket[Any], address: str) -> None:
-    try:
-        socket.connect(address)
-    except zmq.ZMQError as error:
-        raise BusError(f"bus {address}: {error}. Wanted for example tcp://127.0.0.1:9003") from error
-
-
-class _Closing:
-    """What is closed once, on leaving its block or by hand."""
-
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-
-    def close(self) -> None:
-        """Free sockets and threads; what is unsent is dropped."""
-        self._stack.close()
-
-    def __enter__(self) -> Any:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-class Publisher(_Closing):
+class Publisher(Closing):
     """Publish events to whoever listens, from any thread; never waits, and counts what a slow listener missed."""
 
     def __init__(self, address: str, keys: Path | None = None, waiting: int = WAITING) -> None:
@@ -88,13 +40,13 @@ class Publisher(_Closing):
         self._listeners = 0
         self._closed = False
         with ExitStack() as stack:
-            context = _context(stack)
+            context = own_context(stack)
             options = stack.enter_context(admit(context, address, keys))
-            self._socket = _open(stack, zmq.XPUB, options, context)
+            self._socket = open_socket(stack, zmq.XPUB, options, context)
             self._socket.setsockopt(zmq.SNDHWM, waiting)
             self._socket.setsockopt(zmq.XPUB_VERBOSER, 1)
             self._socket.setsockopt(zmq.XPUB_NODROP, 1)
-            self.address = _bind(self._socket, address)
+            self.address = bind(self._socket, address)
             self._stack = stack.pop_all()
 
     def publish(self, event: Event) -> None:
@@ -140,7 +92,7 @@ class Publisher(_Closing):
             super().close()
 
 
-class Subscriber(_Closing):
+class Subscriber(Closing):
     """Listen to topics, all of them unless told otherwise; belongs to one thread."""
 
     def __init__(self, address: str, topics: Iterable[str] = (), keys: Path | None = None) -> None:
@@ -152,11 +104,11 @@ class Subscriber(_Closing):
             raise BusError(f"no topic '{unknown[0]}'. {nearest(unknown[0], EVENTS)}")
         with ExitStack() as stack:
             options = join(address, keys)
-            self._socket = _open(stack, zmq.SUB, options, _context(stack))
+            self._socket = open_socket(stack, zmq.SUB, options, own_context(stack))
             self._socket.setsockopt(zmq.RCVHWM, WAITING)
             for topic in wanted:
                 self._socket.subscribe(topic)
-            _connect(self._socket, address)
+            connect(self._socket, address)
             self._stack = stack.pop_all()
 
     def receive(self, timeout_s: float) -> Event | None:
@@ -183,7 +135,7 @@ class Subscriber(_Closing):
             return None
 
 
-class Answers(_Closing):
+class Answers(Closing):
     """Answer questions about health and schemas, and others given, in a thread of its own."""
 
     def __init__(
@@ -200,13 +152,13 @@ class Answers(_Closing):
             **(more or {}),
         }
         with ExitStack() as stack:
-            context = _context(stack)
+            context = own_context(stack)
             options = stack.enter_context(admit(context, address, keys))
-            self._stop, self._stopped = (_open(stack, zmq.PAIR, {}, context) for _ in range(2))
+            self._stop, self._stopped = (open_socket(stack, zmq.PAIR, {}, context) for _ in range(2))
             self._stopped.bind("inproc://stop")
             self._stop.connect("inproc://stop")
-            self._socket = _open(stack, zmq.REP, options, context)
-            self.address = _bind(self._socket, address)
+            self._socket = open_socket(stack, zmq.ROUTER, options, context)
+            self.address = bind(self._socket, address)
             thread = threading.Thread(target=self._run, name="answers", daemon=True)
             thread.start()
             stack.callback(thread.join)
@@ -221,32 +173,28 @@ class Answers(_Closing):
             ready = dict(poller.poll())
             if self._stopped in ready:
                 return
-            self._socket.send(json.dumps(self._answer(b"".join(self._socket.recv_multipart()))).encode(), zmq.DONTWAIT)
+            envelope, body = _opened(self._socket.recv_multipart())
+            answer = self._answer(body)
+            if answer is not None:
+                self._socket.send_multipart([*envelope, json.dumps(answer).encode()], zmq.DONTWAIT)
 
-    def _answer(self, body: bytes) -> Mapping[str, Any]:
+    def _answer(self, body: bytes) -> Mapping[str, Any] | None:
         try:
-            question = json.loads(body)
+            question = from_json(body)
             name = str(question["ask"])
         except (ValueError, KeyError, TypeError):
             return {"version": 1, "error": 'wanted JSON like {"ask": "health"}'}
         if name not in self._questions:
             return {"version": 1, "error": f"no question '{name}'. {nearest(name, self._questions)}"}
         try:
-            return {"version": 1, name: self._questions[name](question)}
+            answer = self._questions[name](question)
         except Exception as error:
             log.exception("a question could not be answered", question=name)
             return {"version": 1, "error": f"{type(error).__name__}: {error}"}
+        return None if answer is None else {"version": 1, name: answer}
 
 
-def ask(address: str, question: str, keys: Path | None = None, timeout_s: float = 2.0, **more: Any) -> Any:
-    """Ask a running plugin; raises BusError where it does not answer in time, or not to this question."""
-    with ExitStack() as stack:
-        socket = _open(stack, zmq.REQ, join(address, keys), _context(stack))
-        _connect(socket, address)
-        socket.send(json.dumps({"ask": question, **more}).encode())
-        if not socket.poll(round(timeout_s * 1000)):
-            raise BusError(f"no answer from {address} within {timeout_s:g} s; is scanside serve running there?")
-        reply = json.loads(socket.recv())
-    if "error" in reply:
-        raise BusError(f"{address}: {reply['error']}")
-    return reply[question]
+def _opened(parts: list[bytes]) -> tuple[list[bytes], bytes]:
+    """Who asks, with the empty frame behind that REQ sends and DEALER need not, and what."""
+    end = parts.index(b"", 1) + 1 if b"" in parts[1:] else 1
+    return parts[:end], b"".join(parts[end:])

@@ -24,6 +24,7 @@ Little-endian, fixed widths, no padding; lengths in mm, directions in LPS. Versi
 import math
 import struct
 import time
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
 import numpy as np
@@ -33,7 +34,7 @@ from protocols.errors import PeerError
 from protocols.events import Prescription
 from protocols.stack import Stack, apart, wrong_with
 
-__all__ = ["HEAD", "NAME", "Answer", "decode", "differences", "encode"]
+__all__ = ["HEAD", "NAME", "Answer", "contradiction", "decode", "differences", "encode"]
 
 NAME: Final = "ScansidePrescription"
 VERSION: Final = 1
@@ -182,12 +183,37 @@ def differences(asked: Prescription, answer: Answer, mm: float = 1.0, deg: float
         return (f"the console refused it{why}",) if answer.stack is None else ("a refused prescription was applied",)
     told = [f"what the console set cannot be measured: {wrong}" for wrong in wrong_with(answer.stack)]
     if not told:
-        apart_by = apart(asked.stack, answer.stack)
-        if answer.decision == "overridden" or apart_by.beyond(mm, deg):
-            told.append(f"the console set other values ({answer.decision}), {apart_by} off{why}")
+        other = [*_set_otherwise(asked.stack, answer.stack, mm, deg)]
+        if answer.decision == "overridden" or other:
+            which = ", ".join(other) or f"none of them by more than {mm:g} mm or {deg:g} deg"
+            told.append(f"the console set other values ({answer.decision}): {which}{why}")
     if answer.patient_position != asked.patient_position:
         told.append(f"the patient lies {answer.patient_position}, the scout was {asked.patient_position}")
     moved_mm = math.dist(answer.table_position_mm, asked.table_position_mm)
     if not moved_mm <= mm:
         told.append(f"the table has moved by {moved_mm:.1f} mm since the scout: take a new one")
     return tuple(told)
+
+
+def _set_otherwise(asked: Stack, made: Stack, mm: float, deg: float) -> Iterator[str]:
+    """Every value that differs by more than it may, with both or by how much; NaN differs."""
+    off = apart(asked, made)
+    if not off.centre_mm <= mm:
+        yield f"the middle by {off.centre_mm:.1f} mm"
+    if not off.turn_deg <= deg:
+        yield f"the directions by {off.turn_deg:.1f} deg"
+    for name, wanted, got in zip(("read", "phase"), asked.field_of_view_mm, made.field_of_view_mm, strict=True):
+        if not abs(got - wanted) <= mm:
+            yield f"the field of view along {name} {got:.1f} instead of {wanted:.1f} mm"
+    for name, wanted, got in (("thickness", asked.thickness_mm, made.thickness_mm), ("gap", asked.gap_mm, made.gap_mm)):
+        if not abs(got - wanted) <= mm:
+            yield f"the {name} {got:.1f} instead of {wanted:.1f} mm"
+    if made.slices != asked.slices:
+        yield f"{made.slices} instead of {asked.slices} slices"
+
+
+def contradiction(before: Answer, after: Answer) -> str:
+    """That a console answered twice, and not alike; "" where both say the same."""
+    if before.model_dump(exclude={"time_s"}) == after.model_dump(exclude={"time_s"}):
+        return ""
+    return f"the console answered twice, {before.decision}, then {after.decision}; the last answer counts"

@@ -108,7 +108,7 @@ def test_watching_finds_the_bus_by_asking_the_server():
 
 
 def test_schema_prints_json_schemas():
-    assert set(json.loads(scanside("schema").stdout)) == set(EVENTS)
+    assert set(json.loads(scanside("schema").stdout)) == {*EVENTS, "answer"}
     assert json.loads(scanside("schema", "flag").stdout)["title"] == "Flag"
     done = scanside("schema", "flags")
     assert done.exit_code == 1

@@ -16,6 +16,7 @@ from hw_sim.phantom import ASYMMETRIC
 from hw_sim.plugin import Address
 from hw_sim.prescribed import AtDesk, Lying, Preceded, at_desk
 from hw_sim.scanner import Scanner
+from protocols.bus_ask import Patience
 from protocols.events import Severity
 from protocols.geometry import grid_of
 from protocols.landmarks import write_landmarks
@@ -37,7 +38,7 @@ def measured(tmp_path, decision):
     def tell(line):
         if line.startswith("waiting"):
             address = line.rpartition(" ")[2]
-            thread = threading.Thread(target=lambda: said.extend(submit(asked, address, None, 20.0)))
+            thread = threading.Thread(target=lambda: said.extend(submit(asked, address, None, Patience(20.0))))
             thread.start()
             said.append(thread)
 
@@ -72,7 +73,7 @@ def test_the_second_scan_lies_where_the_landmarks_of_the_first_put_it(tmp_path):
 
 def test_an_operator_who_overrides_is_measured_where_he_says_and_everybody_is_told(tmp_path):
     asked, said, result = measured(tmp_path, "override")
-    assert ["overridden), 5.0 mm" in line for line in said] == [True]
+    assert ["overridden): the middle by 5.0 mm" in line for line in said] == [True]
     moved = places(result) - centres_mm(asked.stack)
     assert moved == pytest.approx(5 * np.tile(asked.stack.slice_dir, (2, 1)), abs=0.1)
     assert [line for line in result.texts if line.startswith("WRN prescription: the console set other values")]

@@ -134,7 +134,7 @@ def test_the_same_answer_twice_is_one_and_another_is_flagged_and_counts():
     assert [flag.severity.value for flag in flags(word(asked()), word(answer()), word(answer()), *images())] == ["PASS"]
     first, second, last = flags(word(asked()), word(answer()), word(answer(stack=other)), *images(other))
     assert "the console answered twice, accepted, then accepted; the last answer counts" in first.message
-    assert "2 slices off" in second.message
+    assert "3 instead of 5 slices" in second.message
     assert last.severity is Severity.PASS
 
 

@@ -15,6 +15,7 @@ from hw_sim.desk import Desk, applied, reach_of
 from hw_sim.planes import planes
 from hw_sim.prescribed import AtDesk, Lying, at_desk
 from protocols.bus import Answers, BusError, ask
+from protocols.bus_ask import Patience
 from protocols.events import Health, Prescription
 from protocols.geometry import rotation_of
 from protocols.landmarks import write_landmarks
@@ -70,14 +71,14 @@ def test_a_console_that_never_answers_is_told_with_what_happens_then():
     context = zmq.Context()
     silent = context.socket(zmq.REP)
     port = silent.bind_to_random_port("tcp://127.0.0.1")
-    (told,) = submit(prescription(), f"tcp://127.0.0.1:{port}", None, timeout_s=0.2)
+    (told,) = submit(prescription(), f"tcp://127.0.0.1:{port}", None, Patience(0.2))
     silent.close(linger=0)
     context.term()
     assert "no answer from" in told
-    assert told.endswith("The scan keeps its default planes")
+    assert told.endswith("within 0.2 s: the scan keeps its default planes")
 
 
-def test_the_first_answer_of_a_console_that_answers_twice_counts():
+def test_the_last_answer_of_a_console_that_answers_twice_counts():
     context = zmq.Context()
     router = context.socket(zmq.ROUTER)
     port = router.bind_to_random_port("tcp://127.0.0.1")
@@ -90,7 +91,11 @@ def test_the_first_answer_of_a_console_that_answers_twice_counts():
 
     thread = threading.Thread(target=reply_twice)
     thread.start()
-    assert submit(prescription(), f"tcp://127.0.0.1:{port}", None) == []
+    told = submit(prescription(), f"tcp://127.0.0.1:{port}", None)
+    assert told == [
+        "the console answered twice, accepted, then refused; the last answer counts",
+        "the console refused it: the scan keeps its default planes",
+    ]
     thread.join()
     router.close(linger=0)
     context.term()
@@ -116,7 +121,7 @@ def test_an_answer_to_something_else_or_of_another_kind_is_told(reply, match):
     ("more", "asked", "match"),
     [
         ({"decision": "refuse"}, {}, "the console refused it: the operator refused it"),
-        ({"decision": "override"}, {}, "the console set other values (overridden), 5.0 mm, 0.0 deg"),
+        ({"decision": "override"}, {}, "other values (overridden): the middle by 5.0 mm: the operator knows better"),
         ({"patient_position": "FFS"}, {}, "refused it: the patient lies FFS, not HFS"),
         ({}, {"expires_s": 7.0}, "refused it: it is stale since "),
         ({}, {"status": "REFUSED", "stack": None, "reasons": ("landmark_missing: 'ac'",)},

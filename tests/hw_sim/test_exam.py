@@ -10,6 +10,7 @@ from hw_sim.coils import head_array
 from hw_sim.errors import SimulationError
 from hw_sim.exam import Sending, exam_names, load_exam, run_exam, run_scan, sequence_of
 from hw_sim.faults import FAULTS, ask, stage
+from hw_sim.open_desk import BY_MRD
 from hw_sim.paperwork import Order
 from hw_sim.phantom import ASYMMETRIC
 from hw_sim.plugin import Address, started
@@ -75,6 +76,7 @@ def test_the_console_says_how_sure_the_plugin_is_of_what_it_accepts(peer, tmp_pa
     _, scan = exam_of(tmp_path, peer, SCOUT, PRESCRIBED)
     told = "prescription 00000000000000ab of brain_axial accepted (it is REVIEW: low_snr: it is 3.0)"
     assert scan.planned.said == (told,)
+    assert scan.planned.way == BY_MRD  # a plugin that runs already was not told where to ask
     assert told in (tmp_path / "out" / "index.html").read_text()
 
 

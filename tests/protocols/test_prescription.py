@@ -183,9 +183,16 @@ def test_a_console_that_does_as_told_differs_in_nothing():
     [
         ({"id": "00000000000000ac"}, "the answer is to prescription 00000000000000ac"),
         ({"decision": "refused", "stack": None, "reasons": ("too wide",)}, "the console refused it: too wide"),
-        ({"stack": stack(centre_mm=(1.0, -2.0, 32.0))}, "other values (accepted), 2.0 mm, 0.0 deg"),
-        ({"decision": "overridden", "reasons": ("tumour",)}, "other values (overridden), 0.0 mm, 0.0 deg, 0.0 mm of"),
-        ({"stack": stack(slices=20)}, "4 slices off"),
+        ({"stack": stack(centre_mm=(1.0, -2.0, 32.0))}, "other values (accepted): the middle by 2.0 mm"),
+        (
+            {"decision": "overridden", "reasons": ("tumour",)},
+            "other values (overridden): none of them by more than 1 mm or 1 deg: tumour",
+        ),
+        (
+            {"stack": stack(field_of_view_mm=(220, 200), gap_mm=3)},
+            "along read 220.0 instead of 240.0 mm, the gap 3.0 inst",
+        ),
+        ({"stack": stack(slices=20)}, "20 instead of 24 slices"),
         ({"stack": stack(read_dir=(2, 0, 0))}, "cannot be measured: read, phase and slice"),
         ({"patient_position": "FFS"}, "the patient lies FFS, the scout was HFS"),
         ({"table_position_mm": (0, 0, 5)}, "the table has moved by 5.0 mm"),
@@ -200,7 +207,7 @@ def test_a_turn_of_two_degrees_is_told():
     half = np.deg2rad(2) / 2
     turned = stack(rotation_of((0, 0, np.sin(half), np.cos(half))))
     assert quaternion_of(turned.axes())[2] == pytest.approx(np.sin(half))
-    assert "0.0 mm, 2.0 deg" in differences(asked(), answer(stack=turned))[0]
+    assert "other values (accepted): the directions by 2.0 deg" in differences(asked(), answer(stack=turned))[0]
 
 
 def test_an_answer_sets_what_it_does_not_refuse():
