@@ -75,7 +75,8 @@ def told(*images, seen=None, **more):
         (Pose(turn_deg=(0.0, 3.0, -4.0)), True, three_planes),
     ],
 )
-def test_a_patient_who_moves_by_5_mm_or_5_deg_makes_the_prescription_stale(pose, stale, seen):
+def test_a_patient_who_moves_by_5_mm_or_5_deg_makes_the_prescription_stale(pose, stale, seen, monkeypatch):
+    monkeypatch.setattr("gadgets.displaced.PATIENCE_S", 100.0)
     (flag,) = told(*slices(pose), seen=seen())
     assert flag.severity.value == ("WARN" if stale else "PASS")
     assert ("the prescription is stale" in flag.message) == stale
