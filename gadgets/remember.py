@@ -39,7 +39,7 @@ def remember(context: Context) -> Node:
                 _keep(message, context)
             else:
                 _gather(message, slabs)
-        if slabs:
+        if slabs and context.scan.measurement_id:  # a prescription names no other
             note_subject(context)
             context.memory.slices.put((context.scan.measurement_id,), Slices(tuple(slabs.values())))
 
