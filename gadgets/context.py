@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.positioning.crossing import Slices
 from engines.positioning.follow_up import Exam
 from engines.positioning.scout import Scout
 from gadgets.lend import Lender
@@ -56,6 +57,7 @@ class Memory:
     noise: Kept[NoiseScan] = field(default_factory=lambda: Kept(32))
     calibrations: Kept[object] = field(default_factory=lambda: Kept(64))
     scouts: Kept[Scout] = field(default_factory=lambda: Kept(4))
+    slices: Kept[Slices] = field(default_factory=lambda: Kept(4))  # of scouts that are no volume
     exams: Kept[Exam] = field(default_factory=lambda: Kept(8))
     subjects: Kept[bytes] = field(default_factory=lambda: Kept(32))  # hash of whom a scout is of, by measurement id
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)  # of those hashes

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.positioning.brain import brain_in, template_for
-from engines.positioning.gather import Slab
+from engines.positioning.crossing import Slices, moved_between
+from engines.positioning.gather import Slab, gathered
 from engines.positioning.grid import Sheet
 from engines.positioning.rigid import Moved
-from engines.positioning.scout import Scout
+from engines.positioning.scout import Scout, bare
 from engines.positioning.since import beneath, moved_since, points_in
 from gadgets.context import Context
 from gadgets.image_verdict import series_of
@@ -44,7 +45,7 @@ class Displaced:
     """Gathers the first images of a scan and lays them upon the scout in a worker, once."""
 
     context: Context
-    scout: Scout
+    scout: Scout | Slices
     asked: Prescription
     stack: Stack  # that was asked for
     mm: float
@@ -85,6 +86,8 @@ class Displaced:
 
     def _judged(self, found: Moved) -> Flag:
         """A flag of how the patient has moved; what was found takes places of now to those of the scout."""
+        if not found.likeness:
+            return unknown(self.context, "images and scout show too little of the same brain")
         if found.likeness < ALIKE:
             return unknown(self.context, f"the images are unlike the scout (correlation {found.likeness:.2f})")
         middle_mm = np.array(self.stack.centre_mm)
@@ -103,15 +106,17 @@ class Displaced:
         )
 
 
-def _moved(scout: Scout, asked: Prescription, stack: Stack, slices: tuple[Slab, ...]) -> Moved:
+def _moved(scout: Scout | Slices, asked: Prescription, stack: Stack, slices: tuple[Slab, ...]) -> Moved:
     """What takes places of now to those of the scout."""
     sheet, counts = _compared(scout, asked.anatomy, asked.plan, stack)
+    if isinstance(scout, Slices):
+        return moved_between(slices, scout, sheet, counts)
     return moved_since(points_in(slices), sheet, counts)
 
 
 @lru_cache(maxsize=4)
-def _compared(scout: Scout, anatomy: str, plan: str, stack: Stack) -> tuple[Sheet, NDArray[np.bool_]]:
+def _compared(scout: Scout | Slices, anatomy: str, plan: str, stack: Stack) -> tuple[Sheet, NDArray[np.bool_]]:
     """A scout and its voxels that count: the brain, or all that lies deep where none is found."""
-    sheet = Sheet(scout)
+    sheet = Sheet(bare(*gathered(scout.slabs)) if isinstance(scout, Slices) else scout)
     brain = brain_in(sheet, template_for(anatomy), plan, stack)
     return sheet, beneath(sheet, DEPTH_MM) if brain is None else brain

@@ -32,8 +32,8 @@ def placed(context: Context, mm: float = 1.0, deg: float = 1.0, moved_mm: float 
     by a move of the table, an image that lies `mm` or `deg` off what was set, unreadable words. UNKNOWN where an
     image's directions do not say where it lies. Images bear `Scanside.Prescription…` meta.
 
-    The first half of the slices is laid upon the scout that the prescription names: beyond `moved_mm` or `moved_deg`
-    the patient has moved since, and the prescription is stale (flag `displaced`).
+    The first half of the slices is laid upon the scout that the prescription names, a volume or slices of three planes:
+    beyond `moved_mm` or `moved_deg` the patient has moved since, and the prescription is stale (flag `displaced`).
     """
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
@@ -142,7 +142,7 @@ class _Desk:
         if self.displaced is not None:
             yield from self.displaced.told(at_end=True)
         elif self.asked is not None and self.asked.stack is not None and self.images:
-            yield unknown(self.context, f"no volume of scout '{self.asked.scout_measurement_id}' is known here")
+            yield unknown(self.context, f"no image of scout '{self.asked.scout_measurement_id}' is known here")
         if self.worst is not None and not self.told:
             text = f"{self.images} images lie where the console said it had set them, {self.worst} off at worst"
             yield self._flag(Severity.PASS, text, score=round(self.worst.centre_mm, 3))
@@ -170,7 +170,8 @@ class _Desk:
 
     def _recall(self, asked: Prescription) -> None:
         """Be ready to compare images with the scout that was prescribed from, if it is known here."""
-        scout = self.context.memory.scouts.get((asked.scout_measurement_id,))
+        memory, key = self.context.memory, (asked.scout_measurement_id,)
+        scout = memory.scouts.get(key) or memory.slices.get(key)
         if asked.stack is not None and scout is not None and self.displaced is None:
             self.displaced = Displaced(self.context, scout, asked, asked.stack, *self.moved)
 

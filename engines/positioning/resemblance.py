@@ -6,10 +6,11 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.positioning.descent import shading_of, solved
 from engines.positioning.grid import Sheet, evened
 from engines.positioning.rigid import Image, Moved, Points, correlation, trusted
 from engines.positioning.scout import Scout
-from engines.positioning.since import SHADE_MM, levelled, near_to, shading_of, solved
+from engines.positioning.since import SHADE_MM, levelled, near_to
 
 __all__ = ["Resemblance", "level_at", "resemblance"]
 

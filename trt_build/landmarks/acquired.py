@@ -12,7 +12,7 @@ from engines.linear.errors import LinearError
 from engines.linear.fourier import to_kspace
 from engines.linear.frame import make_image
 from engines.linear.slab import flatten, own_slab, unflatten
-from engines.positioning.gather import gathered
+from engines.positioning.gather import Slab, gathered
 from engines.positioning.scout import Scout
 from hw_sim.coils import head_array
 from protocols.geometry import Grid as Place
@@ -20,7 +20,7 @@ from trt_build.data.errors import DataError
 from trt_build.landmarks.drawn import Drawn, Grid
 from trt_build.landmarks.scouts import cropped
 
-__all__ = ["LOCALIZER", "SLAB", "equivalent", "localizer", "slab"]
+__all__ = ["LOCALIZER", "SLAB", "equivalent", "localizer", "slab", "three_planes"]
 
 COILS: Final = 16
 KEPT: Final = 8  # virtual coils, as protocols/exams/scout_3d.toml has it
@@ -89,6 +89,12 @@ def equivalent(drawn: Drawn, snr: float, chance: np.random.Generator) -> Scout:
 
 
 def localizer(drawn: Drawn, snr: float, chance: np.random.Generator) -> Scout:
+    """Three planes through the isocentre, brought onto one grid."""
+    pixels, affine = gathered(three_planes(drawn, snr, chance))
+    return _scout(pixels, affine, None)
+
+
+def three_planes(drawn: Drawn, snr: float, chance: np.random.Generator) -> list[Slab]:
     """Three planes through the isocentre, five slices of 6 mm each, 20 mm apart, pixels of 3 mm, sampled fully.
 
     What one optimally combined channel sees: noise is added to the image. `snr` is the brain's mean signal by it.
@@ -115,8 +121,7 @@ def localizer(drawn: Drawn, snr: float, chance: np.random.Generator) -> Scout:
             x, y, z = position.tolist()
             place = Place((92, 92, 1), (276.0, 276.0, 6.0), (x, y, z), read, phase, slice_)
             slabs.append((noisy[None].astype(np.float32), place))
-    pixels, affine = gathered(slabs)
-    return _scout(pixels, affine, None)
+    return slabs
 
 
 def _scout(pixels: NDArray[np.float32], affine: NDArray[np.float64], noise: float | None) -> Scout:
