@@ -111,9 +111,9 @@ def _ends(rows: Sequence[Judged]) -> list[tuple[str, Judged]]:
 def _panel(one: Chosen, options: Options) -> Panel | None:
     """Take the scout again and prescribe MAIN; None where nothing is prescribed."""
     shot = taken(options.data, one.case, one.number, one.who)
-    template, *infer = finder(options.model, options.allow_unsigned)
+    template, far_infer, near_infer = finder(options.model, options.allow_unsigned)
     anatomy = find_anatomy(template.anatomy)
-    found = find(shot.scout, template, *infer)
+    found = find(shot.scout, template, far_infer, near_infer)
     stack = prescribe(anatomy, MAIN, found, found.time_s).stack
     if stack is None or shot.truth is None:
         return None
