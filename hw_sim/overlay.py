@@ -17,7 +17,7 @@ from protocols.stack import Stack, centres_mm
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["View", "cut", "overlay", "views"]
+__all__ = ["View", "cut", "draw", "overlay", "views"]
 
 STEP_MM: Final = 1.0  # of a view through a volume
 REACH_MM: Final = 140.0  # of a view through a volume, from its middle
@@ -106,9 +106,9 @@ def overlay(scout: Sequence[Image], stack: Stack, truth: Stack | None = None, ti
         axes.set_autoscale_on(False)
         axes.set_title(view.name, color="white")
         axes.set_axis_off()
-        _draw(axes, view, stack, "#ffd54a", "-")
+        draw(axes, view, stack, "#ffd54a", "-")
         if truth is not None:
-            _draw(axes, view, truth, "#26c6da", "--")
+            draw(axes, view, truth, "#26c6da", "--")
     if title:
         figure.suptitle(title, color="white")
     store = BytesIO()
@@ -116,7 +116,7 @@ def overlay(scout: Sequence[Image], stack: Stack, truth: Stack | None = None, ti
     return store.getvalue()
 
 
-def _draw(axes: "Axes", view: View, stack: Stack, colour: str, style: str) -> None:
+def draw(axes: "Axes", view: View, stack: Stack, colour: str, style: str) -> None:
     """Draw every slice that meets a view as a line; where they are as good as parallel to it, their outline."""
     lines = list(cut(stack, view.grid))
     if abs(np.dot(stack.slice_dir, view.grid.slice_dir)) > 0.9:

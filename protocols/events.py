@@ -143,8 +143,8 @@ class Prescription(_Event):
     patient_position: str
     table_position_mm: Annotated[Vector, Field(description="of the scout, device axes")] = (0.0, 0.0, 0.0)
     scout_measurement_id: str = ""
-    region90_mm: float | None = None
-    region90_deg: float | None = None
+    region90_mm: Annotated[float | None, Field(description="half-width, of the middle along slice_dir")] = None
+    region90_deg: Annotated[float | None, Field(description="half-width, of the turn")] = None
     expires_s: Annotated[float | None, Field(description="Unix time from which it is stale")] = None
 
     @model_validator(mode="after")

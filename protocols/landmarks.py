@@ -35,6 +35,10 @@ class Landmarks(BaseModel):
     covariance_mm2: Annotated[
         tuple[tuple[float, ...], ...], Field(description="of all coordinates in the order of landmarks, if known")
     ] = ()
+    plan_factors: Annotated[
+        Mapping[str, tuple[float, float]],
+        Field(description="plan -> by what its 90 % region is wider than its landmarks make it, mm and degrees"),
+    ] = Field(default_factory=dict)
     surfaces: Mapping[str, tuple[Vector, ...]] = Field(default_factory=dict)
     refused: Annotated[tuple[str, ...], Field(description="why nothing of it is to be used, CODE: a sentence")] = ()
 
@@ -65,6 +69,12 @@ def write_landmarks(found: Landmarks) -> str:
     tables = ["", "[landmarks]", *(f"{name} = {_vector(place)}" for name, place in found.landmarks.items())]
     if found.region90_mm:
         tables += ["", "[region90_mm]", *(f"{name} = {mm!r}" for name, mm in found.region90_mm.items())]
+    if found.plan_factors:
+        tables += [
+            "",
+            "[plan_factors]",
+            *(f"{name} = [{mm!r}, {deg!r}]" for name, (mm, deg) in found.plan_factors.items()),
+        ]
     for name, points in found.surfaces.items():
         tables += ["", "[surfaces]"] if "[surfaces]" not in tables else []
         tables += [f"{name} = [", *(f"    {_vector(point)}," for point in points), "]"]

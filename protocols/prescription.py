@@ -16,7 +16,7 @@ Little-endian, fixed widths, no padding; lengths in mm, directions in LPS. Versi
 | 128 | f64 × 2 | field of view along read, phase |
 | 144, 152 | f64 each | thickness, gap |
 | 160 | f64 × 3 | table position, device axes |
-| 184, 192 | f64 each | half-widths of the 90 % region, mm and degrees; NaN: not known |
+| 184, 192 | f64 each | half-widths of the 90 % region: middle along slice_dir, mm, turn, degrees; NaN: not known |
 | 200 | 8 bytes | patient position (HFS, FFDR …), ASCII, filled with NUL |
 | 208 | 4 texts | u32 length and UTF-8 each: scout measurement id, anatomy, plan, reasons (one a line) |
 """

@@ -15,13 +15,13 @@ from engines.positioning.grid import NEAR_MIDDLE_MM, Sheet, far, near, quiet
 from engines.positioning.laid import Laid, laid
 from engines.positioning.pose import Pose, fitted
 from engines.positioning.scout import Scout
-from engines.positioning.settle import agreed, aimed, settled
+from engines.positioning.settle import agreed, aimed, kind_of, settled
 from engines.positioning.shape import likeliest
 from engines.positioning.surfaces import Outline, beyond, hull_of
 from engines.positioning.template import Template
 from protocols.landmarks import Landmarks
 
-__all__ = ["Answer", "Seen", "find", "look"]
+__all__ = ["Answer", "Seen", "find", "look", "told"]
 
 Infer = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
 GLANCE: Final = ((0.0, 0.0, 0.0),)
@@ -74,19 +74,28 @@ def find(
 
     One of `helpers` helps, if one is free. Raises EngineError where a network's answer cannot be read.
     """
-    known = {
-        "anatomy": template.anatomy,
-        "patient_position": scout.patient_position,
-        "table_position_mm": scout.table_position_mm,
-        "measurement_id": scout.measurement_id,
-        "time_s": scout.time_s,
-    }
+    known = _known(scout, template)
     if scout.pixels.ndim != 3 or not np.nanmax(np.abs(scout.pixels), initial=0.0) > 0:
         return Landmarks(**known, landmarks={}, refused=("no_signal: the scout is empty",))
     seen = look(scout, template, far_infer, near_infer, helpers)
     if seen is None:
         why = f"landmark_missing: too few landmarks of a {template.anatomy} are seen for any pose"
         return Landmarks(**known, landmarks={}, refused=(why,))
+    return told(scout, seen, template)
+
+
+def _known(scout: Scout, template: Template) -> dict[str, Any]:
+    return {
+        "anatomy": template.anatomy,
+        "patient_position": scout.patient_position,
+        "table_position_mm": scout.table_position_mm,
+        "measurement_id": scout.measurement_id,
+        "time_s": scout.time_s,
+    }
+
+
+def told(scout: Scout, seen: Seen, template: Template) -> Landmarks:
+    """Landmarks and surfaces of what was seen in a scout, how sure they are, and what speaks against them."""
     outline = Outline(seen.sheet, seen.pose, template, scout.noise, seen.lies)
     posed = seen.pose if seen.lies is None else seen.lies.posed
     brain = {name: hull_of(template, name, posed, seen.places_mm) for name in template.ends}
@@ -95,12 +104,13 @@ def find(
     there = [n for n in template.landmarks() if seen.present[n] >= template.present]
     names = template.names
     return Landmarks(
-        **known,
+        **_known(scout, template),
         snr=outline.level / outline.noise if outline.noise else None,
         cut=(*cut, *(["head"] if outline.cut() else [])),
         landmarks={names[n]: _vector(seen.places_mm[n]) for n in there},
         region90_mm={names[n]: float(template.factors[n] * seen.off_mm[n]) for n in there},
         covariance_mm2=_covariance(seen, template, there),
+        plan_factors={} if seen.lies is None else template.planes.get(kind_of(seen.lies), {}),
         surfaces={name: tuple(map(_vector, points)) for name, points in surfaces.items()},
         refused=tuple(_against(seen, template)),
     )

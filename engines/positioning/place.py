@@ -11,13 +11,14 @@ from engines.positioning.axes import Points, axis, unit
 from protocols.anatomy import Anatomy
 from protocols.stack import Stack
 
-__all__ = ["ROUND_MM", "place", "spread"]
+__all__ = ["ROUND_MM", "SURFACE_MM", "place", "spread"]
 
 Surfaces: TypeAlias = Mapping[str, NDArray[np.float64]]  # name -> (n, 3) LPS mm
 ROUND_MM = 1.0  # fields of view are rounded up to this
 STEP_MM = 0.1  # by which a landmark is moved to see what the stack does
 BALL90 = 2.5003  # standard deviations within which 90 % of a normal distribution in space lie
 DRAWS = 4000
+SURFACE_MM = 1.0  # standard deviation of where the middle between a surface's ends lies
 ENOUGH = 1e-6  # of a slice: what rounding alone adds
 
 
@@ -69,8 +70,10 @@ def spread(
 ) -> tuple[float, float] | None:
     """Half-widths of the stack's 90 % region, mm and degrees; None where that of a landmark is not known.
 
-    To first order, of errors with a covariance of all coordinates (3 n, 3 n) in the order of points, mm^2; without one
-    landmarks err independently and alike in all directions. Surfaces do not err.
+    Millimetres are of its middle along the slice direction, degrees of its turn. Within its slices a stack lies as the
+    surface does that it contains, with air to spare, and no region is told of that. To first order, of errors with a
+    covariance of all coordinates (3 n, 3 n) in the order of points, mm^2; without one landmarks err independently and
+    alike in all directions. A stack whose middle is that of a surface errs by SURFACE_MM more.
     """
     names = anatomy.made_of(plan)
     if covariance is None:
@@ -82,17 +85,20 @@ def spread(
         sizes, directions = np.linalg.eigh(covariance[np.ix_(rows, rows)])
         root = (directions * np.sqrt(np.maximum(sizes, 0.0))).T
     best = place(anatomy, plan, points, surfaces)
-    response = []  # of centre, mm, and turn, rad, to one mm of each coordinate
+    response = []  # of the middle along the slice direction, mm, and turn, rad, to one mm of each coordinate
     for name in names:
         for along in np.eye(3):
             other = place(anatomy, plan, {**points, name: points[name] + STEP_MM * along}, surfaces)
             turn = best.axes().T @ other.axes()
-            centre_mm = best.axes().T @ np.subtract(other.centre_mm, best.centre_mm)
+            along_mm = np.subtract(other.centre_mm, best.centre_mm) @ best.slice_dir
             turn_rad = np.array((turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1])) / 2
-            response.append(np.append(centre_mm, turn_rad) / STEP_MM)
-    draws = np.random.default_rng(0).standard_normal((DRAWS, len(response))) @ root @ np.array(response)
-    sizes = np.linalg.norm(draws.reshape(DRAWS, 2, 3), axis=2)
-    mm, rad = np.quantile(sizes, 0.9, axis=0)
+            response.append(np.append(along_mm, turn_rad) / STEP_MM)
+    chance = np.random.default_rng(0)
+    draws = chance.standard_normal((DRAWS, len(response))) @ root @ np.array(response)
+    if not anatomy.plans[plan].through and surfaces.keys() & set(anatomy.plans[plan].cover):
+        draws[:, 0] += SURFACE_MM * chance.standard_normal(DRAWS)
+    mm = np.quantile(np.abs(draws[:, 0]), 0.9)
+    rad = np.quantile(np.linalg.norm(draws[:, 1:], axis=1), 0.9)
     return float(mm), float(np.rad2deg(rad))
 
 

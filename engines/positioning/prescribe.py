@@ -52,7 +52,7 @@ def prescribe(
     region: tuple[float, float] | None = None
     stack, why = _stack(case, now_s, reach, scout)
     if stack is not None:
-        region = spread(anatomy, plan, case.points, case.surfaces, found.region90_mm, _covariance(case))
+        region = _region(case)
         why = [*_doubts(case, region)]
     return Prescription(
         id=_id(case, now_s),
@@ -69,6 +69,13 @@ def prescribe(
         region90_deg=None if region is None else region[1],
         expires_s=found.time_s + anatomy.limits.scout_age_s,
     )
+
+
+def _region(case: _Case) -> tuple[float, float] | None:
+    """Half-widths of the 90 % region, mm and degrees, with the factors that came with the landmarks."""
+    told = case.found.plan_factors.get(case.plan, (1.0, 1.0))
+    made = spread(case.anatomy, case.plan, case.points, case.surfaces, case.found.region90_mm, _covariance(case))
+    return None if made is None else (made[0] * told[0], made[1] * told[1])
 
 
 def _covariance(case: _Case) -> NDArray[np.float64] | None:

@@ -41,6 +41,7 @@ class Template:
     trust: NDArray[np.float64]  # (name,) share that registration has in a place, the networks have the rest
     errors_mm2: NDArray[np.float64]  # (3 name, 3 name) covariance of what both together err, in the mean head
     doubts: Mapping[str, tuple[float, float]]  # kind of scout -> power of how far both ways lie apart, factor on errors
+    planes: Mapping[str, Mapping[str, tuple[float, float]]]  # kind of scout -> plan -> factors on its region, mm, deg
     plane: tuple[int, ...]  # outputs that lie in the plane of symmetry
     line: tuple[int, int]  # outputs whose line is one of the directions of a pose
     stripper: Stripper | None  # what finds the brain alone; None until it has learned
@@ -89,6 +90,10 @@ def _template(read: Mapping[str, Any], mean: MeanHead, stripper: Stripper) -> Te
         np.array([read["trust"][name] for name in names], np.float64),
         np.array(read["errors_mm2"], np.float64).reshape(3 * len(names), 3 * len(names)),
         {kind: (float(power), float(factor)) for kind, (power, factor) in read.get("doubts", {}).items()},
+        {
+            kind: {plan: (float(mm), float(deg)) for plan, (mm, deg) in plans.items()}
+            for kind, plans in read.get("planes", {}).items()
+        },
         tuple(names.index(name) for name in read["plane"]),
         (names.index(read["line"][0]), names.index(read["line"][1])),
         stripper,

@@ -58,7 +58,14 @@ def test_an_anatomy_that_nobody_knows_is_told_with_those_that_are_known():
 
 def test_landmarks_survive_their_file_to_a_micrometre(tmp_path):
     path = tmp_path / "found.toml"
-    found = posed((0.1, -0.2, 0.05, 1), (12, -7, 3), cut=("head",), snr=12.5, region90_mm={"ac": 1.5})
+    found = posed(
+        (0.1, -0.2, 0.05, 1),
+        (12, -7, 3),
+        cut=("head",),
+        snr=12.5,
+        region90_mm={"ac": 1.5},
+        plan_factors={"orbits": (1.5, 0.5)},
+    )
     path.write_text(write_landmarks(found), encoding="utf-8")
     read = load_landmarks(path)
     assert read.model_dump(exclude={"landmarks", "surfaces"}) == found.model_dump(exclude={"landmarks", "surfaces"})

@@ -19,7 +19,7 @@ from trt_build.landmarks.judge import truth_of
 from trt_build.landmarks.mean import reference_turn
 from trt_build.landmarks.positions import CASES, scanned
 
-__all__ = ["MAIN", "Met", "calibrated", "meet"]
+__all__ = ["KINDS", "MAIN", "Met", "calibrated", "heed", "held", "meet"]
 
 MAIN: Final = "3-D"
 SCOUTS: Final = {MAIN: 240, "3-D, reconstructed": 60, "three planes": 120, "any contrast": 120}
@@ -107,7 +107,7 @@ def _regions(met: Sequence[Met], template: Template) -> Template:
     marks = list(template.landmarks())
     ratios = np.array([_ratios(one, template)[marks] for one in met])
     far = np.array([max(apart(template, one.lies, one.networks_mm, one.present), 1.0) for one in met])
-    heed = _heed([one.case for one in met])
+    counts = heed([one.case for one in met])
     kinds = np.array([kind_of(one.lies) for one in met])
     factors = template.factors.copy()
     doubts: dict[str, tuple[float, float]] = {}
@@ -116,14 +116,14 @@ def _regions(met: Sequence[Met], template: Template) -> Template:
         of = kinds == kind
         if not of.any():
             continue
-        power = _power(ratios[of], far[of], heed[of])
+        power = _power(ratios[of], far[of], counts[of])
         left = ratios[of] / far[of, None] ** power / own
         if kind == KINDS[0]:
-            own = np.array([_held(column, heed[of]) for column in left.T])
+            own = np.array([held(column, counts[of]) for column in left.T])
             factors[marks] = own
             doubts[kind] = (power, 1.0)
         else:
-            doubts[kind] = (power, _held(left.ravel(), np.repeat(heed[of], len(marks))))
+            doubts[kind] = (power, held(left.ravel(), np.repeat(counts[of], len(marks))))
     rounded = {kind: (round(power, 3), round(factor, 3)) for kind, (power, factor) in doubts.items()}
     return replace(template, factors=np.round(factors, 3), doubts=rounded)
 
@@ -136,7 +136,7 @@ def _ratios(one: Met, template: Template) -> Array:
     return np.where(one.present >= template.present, off / said, np.nan)
 
 
-def _heed(cases: Sequence[str]) -> Array:
+def heed(cases: Sequence[str]) -> Array:
     """How much each scout counts, so that a case counts the same however many there are of it."""
     return np.array([HEED.get(case, 1.0) / cases.count(case) for case in cases])
 
@@ -149,7 +149,7 @@ def _power(ratios: Array, far: Array, heed: Array) -> float:
     return float(np.clip((shares * logs) @ size / max(float(shares @ logs**2), 1e-9), 0.0, STEEPEST))
 
 
-def _held(ratios: Array, heed: Array) -> float:
+def held(ratios: Array, heed: Array) -> float:
     """What 90 % of ratios (n,) do not exceed, by how much each counts; those that are not known (NaN) do not."""
     known = np.isfinite(ratios)
     order = np.argsort(ratios[known])

@@ -16,7 +16,7 @@ from trt_build.export import Arrays, Facts, Graph, Ports, card_of, write_folder
 from trt_build.landmarks.heads import NAMES
 from trt_build.landmarks.network import GRIDS, LandmarkNetwork
 
-__all__ = ["GRAPHS", "Answer", "export_landmarks", "files_of"]
+__all__ = ["GRAPHS", "Answer", "export_landmarks", "files_of", "written"]
 
 GRAPHS = {"model": "far", "near": "near"}  # graph -> view
 
@@ -59,8 +59,13 @@ def export_landmarks(
 
 def files_of(template: Mapping[str, Any], stripper: Stripper) -> Mapping[str, bytes]:
     """What lies beside the graphs: name -> content."""
+    return {FILE: written(template), MEAN: packed(stripper.mean), BRAIN: packed_stripper(stripper)}
+
+
+def written(template: Mapping[str, Any]) -> bytes:
+    """JSON with a line for every key."""
     text = ",\n".join(f"{json.dumps(key)}: {json.dumps(value)}" for key, value in template.items())
-    return {FILE: f"{{\n{text}\n}}\n".encode(), MEAN: packed(stripper.mean), BRAIN: packed_stripper(stripper)}
+    return f"{{\n{text}\n}}\n".encode()
 
 
 def _ports(view: str) -> Ports:

@@ -15,13 +15,14 @@ from engines.positioning.place import place
 from engines.positioning.prescribe import prescribe
 from engines.positioning.surfaces import outermost
 from protocols.anatomy import Anatomy, find_anatomy
+from protocols.events import Prescription
 from protocols.landmarks import Landmarks
-from protocols.stack import Stack
+from protocols.stack import Stack, apart
 from trt_build.landmarks.drawn import HeadPose
 from trt_build.landmarks.heads import EXTENT, NAMES, TRUTH, Subject
 from trt_build.landmarks.mean import reference_turn
 
-__all__ = ["FRAME", "MAIN", "Judged", "Truth", "judged", "truth_of"]
+__all__ = ["FRAME", "MAIN", "Judged", "PlaneError", "Truth", "judged", "planes_of", "straightened", "truth_of"]
 
 MAIN: Final = "brain_axial"  # the plan whose status says whether a scout was accepted
 FRAME: Final = ("left", "anterior", "superior")
@@ -35,6 +36,16 @@ class Truth:
     points: Mapping[str, NDArray[np.float64]]
     surfaces: Mapping[str, NDArray[np.float64]]
     frame: NDArray[np.float64] | None = None  # (3, 3) rows of FRAME by the reference pose; None: by its own points
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneError:
+    """How far a stack lies from where it should, and half-widths of the 90 % region that came with it."""
+
+    mm: float  # of its middle, along the true slice direction
+    deg: float  # of the turn between its directions and the true ones
+    region90_mm: float
+    region90_deg: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +66,12 @@ class Judged:
     off_mm: Mapping[str, float] | None = None  # landmark -> distance
     inside90: Mapping[str, bool] | None = None  # landmark -> whether its 90 % region holds it
     ms: float = 0.0
+    planes: Mapping[str, PlaneError] | None = None  # plan -> of those that were prescribed
+    number: int = 0  # of the scout among those of its case
+
+    def stopped(self) -> bool:
+        """Whether no plan at all went out without a second look."""
+        return "OK" not in self.status.values()
 
     def row(self) -> dict[str, Any]:
         """For JSON."""
@@ -124,7 +141,40 @@ def judged(  # noqa: PLR0913, PLR0917 - what was given, and what came of it
     if stack is not None:
         stack_mm, stack_deg = _stacks(stack, place(anatomy, MAIN, truth.points, truth.surfaces))
     errors = (mm, deg, about_deg, own_deg, stack_mm, stack_deg)
-    return Judged(case, subject, snr, status, reasons, *errors, off_mm, inside90, ms)
+    planes = planes_of(anatomy, made, truth)
+    return Judged(case, subject, snr, status, reasons, *errors, off_mm, inside90, ms, planes)
+
+
+def planes_of(anatomy: Anatomy, made: Mapping[str, Prescription], truth: Truth) -> dict[str, PlaneError]:
+    """Errors and regions of all stacks that were prescribed with a region and whose landmarks are known.
+
+    True stacks have the midline and the line AC-PC of the reference pose, as the degrees of a scout are judged, and all
+    else of the subject's own registered landmarks; their middle along the slice direction is of its own surfaces.
+    """
+    points = straightened(anatomy, truth)
+    found = {}
+    for plan, prescription in made.items():
+        stack, mm, deg = prescription.stack, prescription.region90_mm, prescription.region90_deg
+        known = all(name in points for name in anatomy.made_of(plan))
+        if stack is not None and mm is not None and deg is not None and known:
+            true = place(anatomy, plan, points, truth.surfaces)
+            along_mm, _ = _stacks(stack, true)
+            found[plan] = PlaneError(along_mm, apart(stack, true).turn_deg, mm, deg)
+    return found
+
+
+def straightened(anatomy: Anatomy, truth: Truth) -> Mapping[str, NDArray[np.float64]]:
+    """True points whose midline and line AC-PC lie as the reference pose has them, each moved the least."""
+    if truth.frame is None:
+        return truth.points
+    left, anterior, _ = truth.frame
+    made = dict(truth.points)
+    flat = [name for name in anatomy.axes["left"].normal_of or () if name in made]
+    level = np.mean([made[name] @ left for name in flat])
+    made |= {name: made[name] + (level - made[name] @ left) * left for name in flat}
+    line = [name for ends in anatomy.axes["anterior"].along or () for name in ends if name in made]
+    middle = np.mean([made[name] for name in line], axis=0)
+    return made | {name: middle + ((made[name] - middle) @ anterior) * anterior for name in line}
 
 
 def _middle(points: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:

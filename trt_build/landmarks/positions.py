@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
@@ -25,12 +25,12 @@ from trt_build.data.errors import DataError
 from trt_build.landmarks.acquired import LOCALIZER, SLAB, equivalent, localizer, slab
 from trt_build.landmarks.drawn import CONTROL, Drawn, Grid, HeadPose, draw_head
 from trt_build.landmarks.heads import Subject, subjects
-from trt_build.landmarks.judge import Judged, judged, truth_of
+from trt_build.landmarks.judge import Judged, Truth, judged, truth_of
 from trt_build.landmarks.scouts import BAD, Ranges, simulate, turned
 from trt_build.landmarks.strangers import FACELESS, STRANGERS, stranger
 from trt_build.training.step import one_thread
 
-__all__ = ["CASES", "Options", "run", "scanned"]
+__all__ = ["CASES", "Options", "Taken", "finder", "known_stranger", "run", "scanned", "taken"]
 
 TURN_DEG, SHIFT_MM, SNR = 30.0, 40.0, (5.0, 30.0)  # of the poses; about and along each axis
 SEED: Final = 41
@@ -59,6 +59,7 @@ def run(options: Options) -> None:
     """Measure, write the report, and say the figures; what cannot be done is one line and exit code 1."""
     from rich.progress import track
 
+    from trt_build.landmarks.overlays import overlays
     from trt_build.landmarks.report import write
 
     try:
@@ -70,7 +71,7 @@ def run(options: Options) -> None:
             for some in track(pool.map(_some, jobs), "scouts", total=len(jobs), transient=True):
                 rows += some
         about = {"model": options.model, "hash": model.hash, "turn_deg": TURN_DEG, "shift_mm": SHIFT_MM, "snr": SNR}
-        figures = write(rows, about, options.out)
+        figures = write(rows, about, options.out, overlays(rows, options))
     except (DataError, EngineError, OSError) as problem:
         typer.echo(f"scanside-build: {problem}", err=True)
         raise typer.Exit(1) from problem
@@ -80,7 +81,7 @@ def run(options: Options) -> None:
 def _jobs(options: Options) -> Iterator[tuple[str, int, int]]:
     """Kind of case, and which of them: [first, end)."""
     counts = dict(zip(CASES, (options.scouts, options.solved, options.localizers, options.contrasts), strict=True))
-    there = [name for name in STRANGERS if _stranger(name) is not None]
+    there = [name for name in STRANGERS if known_stranger(name) is not None]
     for case, count in (counts | dict.fromkeys(BAD, options.bad) | dict.fromkeys(there, options.strangers)).items():
         for first in range(0, count, CHUNK):
             yield case, first, min(first + CHUNK, count)
@@ -88,21 +89,43 @@ def _jobs(options: Options) -> Iterator[tuple[str, int, int]]:
 
 def _some(job: tuple[Options, str, int, int]) -> list[Judged]:
     options, case, first, end = job
-    template, far_infer, near_infer = _finder(options.model, options.allow_unsigned)
-    own = _stranger(case) if case in STRANGERS else None
-    heads = subjects(options.data, "test") if own is None else (own,)
+    template, far_infer, near_infer = finder(options.model, options.allow_unsigned)
     anatomy = find_anatomy(template.anatomy)
     rows = []
     for number in range(first, end):
-        chance = np.random.default_rng([SEED, [*CASES, *BAD, *STRANGERS].index(case), number])
-        subject = heads[number % len(heads)]
-        lies, scout, snr = scanned(case, subject, chance)
+        one = taken(options.data, case, number)
         began = time.perf_counter()
-        found = find(scout, template, far_infer, near_infer)
+        found = find(one.scout, template, far_infer, near_infer)
         ms = (time.perf_counter() - began) * 1e3
-        truth = None if lies is None else truth_of(subject, lies)
-        rows.append(judged(case, subject.name, snr, anatomy, found, truth, ms))
+        row = judged(case, one.subject.name, one.snr, anatomy, found, one.truth, ms)
+        rows.append(replace(row, number=number))
     return rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Taken:
+    """A scout of a report, and what is true of it."""
+
+    subject: Subject
+    scout: Scout
+    snr: float
+    truth: Truth | None  # None where there is nothing to be found
+
+
+def taken(data: Path, case: str, number: int, who: str = "") -> Taken:
+    """The same scout again whenever it is asked for; `who` is one of STRANGERS in place of a test subject.
+
+    Raises DataError where there is no such head.
+    """
+    chance = np.random.default_rng([SEED, [*CASES, *BAD, *STRANGERS].index(case), number])
+    name = who or (case if case in STRANGERS else "")
+    own = known_stranger(name) if name else None
+    if name and own is None:
+        raise DataError(f"{name} is not there; apt-get install mricron-data")
+    heads = subjects(data, "test") if own is None else (own,)
+    subject = heads[number % len(heads)]
+    lies, scout, snr = scanned(case, subject, chance)
+    return Taken(subject, scout, snr, None if lies is None else truth_of(subject, lies))
 
 
 SCAN: Final[Mapping[str, Callable[[Drawn, float, np.random.Generator], Scout]]] = {
@@ -135,14 +158,16 @@ def rigid(subject: Subject, chance: np.random.Generator) -> HeadPose:
 
 
 @lru_cache(maxsize=len(STRANGERS))
-def _stranger(name: str) -> Subject | None:
+def known_stranger(name: str) -> Subject | None:
+    """Of STRANGERS, read once; None where it is not there."""
     return stranger(name)
 
 
 @lru_cache(maxsize=1)
-def _finder(name: str, allow_unsigned: bool) -> tuple[Template, Infer, Infer]:  # noqa: FBT001
+def finder(name: str, allow_unsigned: bool) -> tuple[Template, Infer, Infer]:  # noqa: FBT001
+    """Template and both networks of a model, open as long as the process."""
     model = load_model(name, allow_unsigned=allow_unsigned)
-    stack = ExitStack()  # open as long as the process
+    stack = ExitStack()
     far_infer, near_infer = (
         stack.enter_context(open_engine(model, "openvino", graph=graph, threads=1)) for graph in ("model", "near")
     )

@@ -21,6 +21,7 @@ from trt_build.landmarks.export import GRAPHS, Answer, export_landmarks
 from trt_build.landmarks.heads import EXTENT, NAMES, extents, subjects, template_mm
 from trt_build.landmarks.mean import mean_of
 from trt_build.landmarks.network import LandmarkNetwork
+from trt_build.landmarks.planes import placed, wide_enough
 from trt_build.landmarks.scouts import BAD, Made, Ranges, simulate
 from trt_build.landmarks.training import MIRRORED
 
@@ -71,7 +72,7 @@ def regions(
     made = calibrated(meet(infer, data, made), made)
     said = zip(made.names, made.factors.tolist(), made.trust.tolist(), strict=True)
     tell("factors and trust " + ", ".join(f"{name} {value:.2f} {trust:.2f}" for name, value, trust in said))
-    return stripper, made
+    return stripper, wide_enough(placed(infer, data, made), made)
 
 
 def _facts(state: dict[str, Any], name: str, facts: dict[str, str], figures: Mapping[str, float | str]) -> Facts:
@@ -202,6 +203,7 @@ def template_from(data: Path) -> Template:
         trust=np.ones(count),
         errors_mm2=np.eye(3 * count),
         doubts={},
+        planes={},
         plane=tuple(NAMES.index(name) for name in PLANE),
         line=(NAMES.index("pc"), NAMES.index("ac")),
         stripper=None,
@@ -240,6 +242,7 @@ def as_json(template: Template) -> dict[str, Any]:
         "trust": {name: round(float(share), 3) for name, share in zip(names, template.trust, strict=True)},
         "errors_mm2": np.round(template.errors_mm2, 3).tolist(),
         "doubts": {kind: [round(value, 3) for value in pair] for kind, pair in template.doubts.items()},
+        "planes": {kind: {plan: [*pair] for plan, pair in plans.items()} for kind, plans in template.planes.items()},
         "plane": [names[n] for n in template.plane],
         "line": [names[n] for n in template.line],
         "hulls": {surface: points.tolist() for surface, points in template.hulls.items()},

@@ -8,7 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from trt_build.landmarks.certainty import coverage_of_planes, refusal_of, said_of_refusals, table_of_planes
 from trt_build.landmarks.judge import FRAME, MAIN, Judged
+from trt_build.landmarks.overlays import CAPTION
 from trt_build.landmarks.scouts import BAD
 
 __all__ = ["figures_of", "write"]
@@ -46,12 +48,14 @@ def figures_of(rows: Sequence[Judged]) -> dict[str, float]:
         "position_worst_accepted_mm": _quantile(_values(everywhere, "mm"), 1.0),
         "position_worst_accepted_deg": _quantile(_values(everywhere, "deg"), 1.0),
         "position_coverage90": float(np.mean(inside)) if inside else float("nan"),
-        "position_refusal": float(np.mean([_stopped(row) for row in bad])) if bad else float("nan"),
+        "position_refusal": float(np.mean([row.stopped() for row in bad])) if bad else float("nan"),
     }
 
 
-def write(rows: Sequence[Judged], about: Mapping[str, Any], out: Path) -> dict[str, float]:
-    """Write report.md, report.json and errors.png into a folder; gives the figures."""
+def write(
+    rows: Sequence[Judged], about: Mapping[str, Any], out: Path, overlays: bytes | None = None
+) -> dict[str, float]:
+    """Write report.md, report.json, errors.png, overlays.png where there is one; gives the figures."""
     figures = {name: round(value, 4) for name, value in figures_of(rows).items() if np.isfinite(value)}
     out.mkdir(parents=True, exist_ok=True)
     kinds = {case: _kind([row for row in rows if row.case == case]) for case in dict.fromkeys(row.case for row in rows)}
@@ -59,11 +63,17 @@ def write(rows: Sequence[Judged], about: Mapping[str, Any], out: Path) -> dict[s
         "about": dict(about),
         "figures": {name: {"value": value, "unit": _unit(name)} for name, value in figures.items()},
         "kinds": kinds,
+        "refusal": refusal_of(rows),
+        "coverage_of_planes": coverage_of_planes(rows),
         "landmarks_mm": _landmarks(rows),
         "turns_deg": _turns(rows),
     }
     (out / "report.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-    (out / "report.md").write_text(_text(rows, figures, kinds, about), encoding="utf-8")
+    text = _text(rows, figures, kinds, about)
+    if overlays is not None:
+        (out / "overlays.png").write_bytes(overlays)
+        text += CAPTION
+    (out / "report.md").write_text(text, encoding="utf-8")
     _picture([row for row in rows if row.case == "3-D"], out / "errors.png")
     return figures
 
@@ -76,7 +86,7 @@ def _kind(rows: Sequence[Judged]) -> dict[str, float | int]:
         "ok": sum(row.status[MAIN] == "OK" for row in rows),
         "review": sum(row.status[MAIN] == "REVIEW" for row in rows),
         "refused": sum(row.status[MAIN] == "REFUSED" for row in rows),
-        "stopped": sum(map(_stopped, rows)),
+        "stopped": sum(row.stopped() for row in rows),
         "ms": round(float(np.median([row.ms for row in rows])), 1),
     }
     for name in ("mm", "deg", "own_deg", "stack_mm", "stack_deg"):
@@ -90,11 +100,6 @@ def _kind(rows: Sequence[Judged]) -> dict[str, float | int]:
     if held:
         made["coverage90"] = round(float(np.mean(held)), 4)
     return made
-
-
-def _stopped(row: Judged) -> bool:
-    """Whether no plan at all went out without a second look."""
-    return "OK" not in row.status.values()
 
 
 def _landmarks(rows: Sequence[Judged]) -> dict[str, dict[str, float]]:
@@ -161,6 +166,7 @@ def _text(
     for name, value in figures.items():
         goal, met = _goal(name, value)
         lines.append(f"| `{name}` | {value:.3g} | {goal} | {'met' if met else '**not met**'} |")
+    lines += ["", said_of_refusals(rows)]
     lines += [
         "",
         "mm: distance of the middle between AC and PC from where registration at 2 mm has it; deg: turn between the "
@@ -188,6 +194,7 @@ def _text(
         held = f"{100 * kind['coverage90']:.1f} %" if "coverage90" in kind else "-"
         counts = " | ".join(str(kind[name]) for name in ("scouts", "ok", "review", "refused"))
         lines.append(f"| {case} | {counts} | {mm} | {deg} | {own} | {held} | {kind['ms']:.0f} |")
+    lines += table_of_planes(rows)
     lines += _whence(rows)
     lines += ["", "| landmark | median mm | P95 mm | coverage of 90 % |", "|---|---|---|---|"]
     for name, of in _landmarks(rows).items():

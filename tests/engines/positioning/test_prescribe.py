@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engines.positioning.place import place, spread
+from engines.positioning.place import SURFACE_MM, place, spread
 from engines.positioning.prescribe import prescribe
 from protocols.anatomy import find_anatomy
 from protocols.geometry import rotation_of
@@ -192,14 +192,31 @@ def test_the_90_percent_region_of_a_stack_holds_nine_of_ten_when_its_landmarks_e
     points = {name: np.array(xyz, float) for name, xyz in IDEAL.items()}
     chance = np.random.default_rng(1)
     sigma = 1.0 / 2.5003  # 90 % of a normal distribution in space lies within 2.5 standard deviations
-    off = []
+    off_mm, off_deg = [], []
     for _ in range(400):
         noisy = {name: xyz + sigma * chance.standard_normal(3) for name, xyz in points.items()}
-        off.append(apart(made.stack, place(HEAD, plan, noisy, SURFACES)))
-    within_mm = np.mean([one.centre_mm <= made.region90_mm for one in off])
-    within_deg = np.mean([one.turn_deg <= made.region90_deg for one in off])
-    assert within_deg == pytest.approx(0.9, abs=0.05)
-    assert 0.85 <= within_mm <= 0.99  # where a surface's outermost point changes, first order is too careful
+        surfaces = {name: xyz + SURFACE_MM * chance.standard_normal(3) for name, xyz in SURFACES.items()}
+        other = place(HEAD, plan, noisy, surfaces)
+        off_mm.append(abs(np.subtract(other.centre_mm, made.stack.centre_mm) @ made.stack.slice_dir))
+        off_deg.append(apart(made.stack, other).turn_deg)
+    assert np.mean(np.array(off_deg) <= made.region90_deg) == pytest.approx(0.9, abs=0.05)
+    # Where a surface's outermost point changes, first order is too careful.
+    assert 0.85 <= np.mean(np.array(off_mm) <= made.region90_mm) <= 0.99
+
+
+def test_a_region_is_as_much_wider_as_the_landmarks_say():
+    plain = posed(region90_mm=dict.fromkeys(IDEAL, 1.0))
+    wider = plain.model_copy(update={"plan_factors": {"orbits": (2.0, 0.5)}})
+    one, other = ask("orbits", plain), ask("orbits", wider)
+    assert other.region90_mm == pytest.approx(2.0 * one.region90_mm)
+    assert other.region90_deg == pytest.approx(0.5 * one.region90_deg)
+    assert ask("brain_axial", wider).region90_mm == ask("brain_axial", plain).region90_mm
+
+
+def test_an_axial_stack_is_no_surer_than_the_ends_of_the_brain_even_where_no_landmark_errs():
+    exact = ask("brain_axial", posed(region90_mm=dict.fromkeys(IDEAL, 1e-9)))
+    assert exact.region90_mm == pytest.approx(1.645 * SURFACE_MM, rel=0.05)
+    assert ask("midline_sagittal", posed(region90_mm=dict.fromkeys(IDEAL, 1e-9))).region90_mm < 1e-6
 
 
 def test_without_the_landmarks_own_regions_there_is_none():
