@@ -21,7 +21,7 @@ from protocols.stream import Node
 
 __all__ = ["reconstruct"]
 
-PATIENCE_S = 2.0  # for a calibration under way: a late image is of more use than an aliased one
+PATIENCE_S = 5.0  # for a calibration under way: a late image is of more use than an aliased one
 
 
 def reconstruct(context: Context, method: Method = "auto", partial_fourier: PartialFourier = "pocs") -> Node:
