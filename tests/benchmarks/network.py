@@ -2,9 +2,9 @@
 
 Latency is from the last readout handed to the socket to the network image received, late ones included: where a linear
 image went out first, the one behind it counts. A frame that has a linear image alone, as on a busy machine, counts as
-the latest one, and in `network_missing_share`. `network_early_share` is of the images for which the network had begun with
-lines of the frame before; `network_latency_whole_p50_ms` is without that, which is also what a frame takes whose last
-lines have changed; `network_latency_steady_p99_ms` is without the first ten frames.
+the latest one, and in `network_missing_share`. `network_early_share` is of the images for which the network had begun
+with lines of the frame before; `network_latency_whole_p50_ms` is without that, which is also what a frame takes whose
+last lines have changed; `network_latency_steady_p99_ms` is without the first ten frames.
 """
 
 import re
