@@ -147,7 +147,7 @@ def look(
     )
     turned = np.kron(np.eye(count), pose.scale * pose.turn)
     covariance = turned @ covariance @ turned.T
-    networks_mm = places_mm = pose.to_scanner(shape_mm)
+    networks_mm = places_mm = pose.to_scanner(shape_mm - template.taught_mm)
     ends = [n for numbers in template.ends.values() for n in numbers]
     present = second.present.copy()
     present[ends] = first.present[ends]

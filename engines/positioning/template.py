@@ -45,6 +45,7 @@ class Template:
     plane: tuple[int, ...]  # outputs that lie in the plane of symmetry
     line: tuple[int, int]  # outputs whose line is one of the directions of a pose
     stripper: Stripper | None  # what finds the brain alone; None until it has learned
+    taught_mm: NDArray[np.float64]  # (name, 3) by which the places lay off that the networks have learned
 
     def landmarks(self) -> tuple[int, ...]:
         """Outputs that are landmarks of the anatomy."""
@@ -97,4 +98,5 @@ def _template(read: Mapping[str, Any], mean: MeanHead, stripper: Stripper) -> Te
         tuple(names.index(name) for name in read["plane"]),
         (names.index(read["line"][0]), names.index(read["line"][1])),
         stripper,
+        np.array([read.get("taught", {}).get(name, (0.0,) * 3) for name in names], np.float64).reshape(-1, 3),
     )

@@ -207,6 +207,7 @@ def template_from(data: Path) -> Template:
         plane=tuple(NAMES.index(name) for name in PLANE),
         line=(NAMES.index("pc"), NAMES.index("ac")),
         stripper=None,
+        taught_mm=np.zeros((count, 3)),
     )
 
 
@@ -239,6 +240,7 @@ def as_json(template: Template) -> dict[str, Any]:
         "plausible": template.plausible,
         "lowest_mm": template.lowest_mm,
         "laid": {name: np.round(place, 2).tolist() for name, place in zip(names, template.laid_mm, strict=True)},
+        "taught": {name: off.tolist() for name, off in zip(names, template.taught_mm, strict=True) if off.any()},
         "trust": {name: round(float(share), 3) for name, share in zip(names, template.trust, strict=True)},
         "errors_mm2": np.round(template.errors_mm2, 3).tolist(),
         "doubts": {kind: [round(value, 3) for value in pair] for kind, pair in template.doubts.items()},

@@ -5,7 +5,6 @@ python -m trt_build.landmarks.refresh engines/zoo/head_landmarks ../shared/data/
 """
 
 import hashlib
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,10 +31,9 @@ def refresh(folder: Path, data: Path) -> None:
     content = (folder / CARD).read_bytes()
     model = Model(folder, parse_card(content.decode(), str(folder / CARD)), hashlib.sha256(content).hexdigest(), None)
     with _opened(model) as (far, near):
-        before = json.loads((folder / FILE).read_text())
-        stripper, made = regions(
-            (far, near), data, replace(template_from(data), plausible=float(before["plausible"])), print
-        )
+        before, first = template_of(model), template_from(data)
+        kept = replace(first, plausible=before.plausible, taught_mm=before.taught_mm)
+        stripper, made = regions((far, near), data, kept, print)
         figures = figures_of((far, near), data, made)
     _write(folder, files_of(as_json(made), stripper), figures)
 

@@ -177,7 +177,7 @@ def _text(
         "(standard deviations) when another registration looks at the same 2 mm volumes. "
         f"Accepted: `{MAIN}` is OK. Medians, P95 and coverage are of 3-D "
         "scouts that were not refused, the worst is of accepted ones: no line where none was. "
-        "Refusal: no plan of a scout without a whole head is OK. Colin27 and the MNI template are of younger people "
+        "Refusal: no plan of a scout without a whole head is OK. Colin27 and the MNI template are of people "
         "that no network, mean head or region has seen; the template has no face, and rings for skull and skin.",
         "",
         "| scouts | n | OK | REVIEW | REFUSED | median, P95, worst mm | median, P95, worst deg | by points | "
