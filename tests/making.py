@@ -1,8 +1,10 @@
 """Small scans for tests: headers, batches of lines, contexts."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -10,9 +12,18 @@ from gadgets.context import Context, Memory
 from protocols.messages import Lines, Readouts
 from protocols.mrd import ACQUISITION, AcqFlag, flag_mask
 from protocols.scan import Encoding, Limit, Scan
-from protocols.scan_protocol import parse
+from protocols.scan_protocol import find, parse
 
 WORKERS = ThreadPoolExecutor(1)
+PLANNED = """
+name = "planned"
+title = "a scout that is planned on"
+[chain]
+order = ["oversampling", "accumulate", "reconstruct", "finish", "prescribe"]
+[chain.prescribe]
+landmarks = "{file}"
+plan = "brain_axial"
+"""
 ORDER = [
     "archive",
     "inspect",
@@ -112,3 +123,12 @@ def readouts(steps, flags=(), coils=2, samples=8, data=None, seed=0, **counters)
 
 
 LAST = AcqFlag.LAST_IN_SLICE
+
+
+def changed_protocol(folder, name, *patterns):
+    """Keep a shipped scan protocol in a folder, some lines of which are others: (key, line) each, once in it."""
+    text = Path(find(name).where).read_text(encoding="utf-8")
+    for pattern, line in patterns:
+        text, count = re.subn(rf"(?m)^{pattern} = .*$", line, text)
+        assert count == 1, pattern
+    (folder / f"{name}.toml").write_text(text, encoding="utf-8")

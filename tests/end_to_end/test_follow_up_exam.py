@@ -1,8 +1,6 @@
 """A subject who comes again in another pose: planes that were set then lie on the same anatomy, nobody else's do."""
 
-import re
 from datetime import date
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +11,8 @@ from hw_sim.exam import Sending, load_exam, run_exam
 from hw_sim.planned import measured
 from hw_sim.plugin import Address
 from hw_sim.truth import true_stack
-from protocols.scan_protocol import find
 from protocols.stack import apart
+from tests.making import changed_protocol
 
 PLAN = "brain_axial"
 FIRST, LATER = Pose((6.0, -3.0, 4.0), (5.0, -4.0, 3.0)), Pose((-8.0, 5.0, -3.0), (-4.0, 6.0, -9.0))
@@ -36,15 +34,6 @@ decide = "override"
 """
 
 
-def small(folder, name, *patterns):
-    """Keep a scan protocol in which some lines are others."""
-    text = Path(find(name).where).read_text(encoding="utf-8")
-    for pattern, line in patterns:
-        text, count = re.subn(rf"(?m)^{pattern} = .*$", line, text)
-        assert count == 1, pattern
-    (folder / f"{name}.toml").write_text(text, encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def prescribed(tmp_path_factory):
     """What was measured at the first exam, and what is prescribed when the same one comes again, then another one."""
@@ -52,9 +41,9 @@ def prescribed(tmp_path_factory):
     folder = out / "protocols"
     folder.mkdir()
     scout = ("matrix", "matrix = [48, 48]"), ("partitions", "partitions = 42"), ("thickness_mm", "thickness_mm = 6.0")
-    small(folder, "scout_3d", *scout, ("locate", "locate = 60000.0"))
+    changed_protocol(folder, "scout_3d", *scout, ("locate", "locate = 60000.0"))
     scan = ("matrix", "matrix = [48, 48]"), ("slices", "slices = 2"), ("calibration_lines", "calibration_lines = 16")
-    small(folder, "brain_gre_r4", *scan)
+    changed_protocol(folder, "brain_gre_r4", *scan)
     shown = {}
     # Two servers: what is known of the first exam is in the folder alone.
     later = ("again", "Jane", LATER, EXAM), ("other", "John", LATER, EXAM)

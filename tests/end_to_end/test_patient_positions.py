@@ -1,7 +1,6 @@
 """However the patient lies: a 3-D scout, what networks prescribe of it, the console's answer, and the scan there."""
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from hw_sim.truth import true_stack
 from protocols.geometry import grid_of, patient_from_device, pixel_from_lps
 from protocols.scan_protocol import find
 from protocols.stack import apart
+from tests.making import changed_protocol
 
 POSE = Pose((10.0, -4.0, -5.0), (8.0, -5.0, 12.0))
 TABLE_MM = 12.0
@@ -36,15 +36,6 @@ table_mm = {table}
 protocol = "{folder}/brain_gre_r4.toml"
 prescribed = "brain_axial"
 """
-
-
-def changed(folder, name, *patterns):
-    """Keep a shipped scan protocol in which some lines are others."""
-    text = Path(find(name).where).read_text(encoding="utf-8")
-    for pattern, line in patterns:
-        text, count = re.subn(rf"(?m)^{pattern} = .*$", line, text)
-        assert count == 1, pattern
-    (folder / f"{name}.toml").write_text(text, encoding="utf-8")
 
 
 def fixed_to_the_scanner(path, position, folder):
@@ -66,9 +57,9 @@ def examine(tmp_path_factory):
     out = tmp_path_factory.mktemp("positions")
     folder = out / "protocols"
     folder.mkdir()
-    changed(folder, "scout_3d", ("locate", "locate = 60000.0"))
+    changed_protocol(folder, "scout_3d", ("locate", "locate = 60000.0"))
     small = ("matrix", "matrix = [32, 32]"), ("slices", "slices = 2"), ("calibration_lines", "calibration_lines = 16")
-    changed(folder, "brain_gre_r4", *small)
+    changed_protocol(folder, "brain_gre_r4", *small)
     with open_desk() as desk:
         site = Site(desk.address, end_s=60.0)
         with running(ServeOptions(port=0, protocols=(folder,), console=site)) as server:

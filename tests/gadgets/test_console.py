@@ -21,7 +21,7 @@ from protocols.messages import Close, Config, Feedback, Header, Text
 from protocols.prescription import Answer
 from protocols.stack import Stack
 from tests.engines.positioning.heads import posed
-from tests.making import context
+from tests.making import PLANNED, context
 from tests.peer import PATIENCE_S, raw, small_scan, talk, wire
 
 STACK = Stack(
@@ -187,17 +187,6 @@ def test_only_what_has_a_place_is_asked_and_everything_passes():
     assert flag.evidence == {"plan": "brain_axial", "prescription": ASKED.id}
 
 
-TOML = """
-name = "planned"
-title = "a scout that is planned on"
-[chain]
-order = ["oversampling", "accumulate", "reconstruct", "finish", "prescribe"]
-[chain.prescribe]
-landmarks = "{file}"
-plan = "brain_axial"
-"""
-
-
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "found.toml"
@@ -212,7 +201,7 @@ def scouted(file, address, end_s=PATIENCE_S):
     of = replace(small_scan(), measurement_id="scout_1", patient_position="HFS")
     with running(ServeOptions(port=0, console=site)) as server, Subscriber(server.bus_address, ["flag"]) as bus:
         assert server.publisher.wait_for_subscriptions(1)
-        opening = [Config(TOML.format(file=file), is_name=False), Header(write_header(of))]
+        opening = [Config(PLANNED.format(file=file), is_name=False), Header(write_header(of))]
         told = talk(server.port, [wire([*opening, raw(), Close()])])
         yield told, (one for one in bus.events(PATIENCE_S) if one.code == "console_answer")
 

@@ -14,20 +14,11 @@ from protocols.landmarks import write_landmarks
 from protocols.messages import Close, Config, Failure, Feedback, Header, Image, Text
 from protocols.prescription import NAME, decode
 from tests.engines.positioning.heads import posed, without
-from tests.making import context, scan
+from tests.making import PLANNED, context, scan
 from tests.peer import PATIENCE_S, raw, small_scan, talk, wire
 
 SCOUT = replace(scan(), measurement_id="scout_1", patient_position="HFS")
 PLANS = ["brain_axial", "midline_sagittal", "hippocampus_coronal", "orbits"]
-TOML = """
-name = "planned"
-title = "a scout that is planned on"
-[chain]
-order = ["oversampling", "accumulate", "reconstruct", "finish", "prescribe"]
-[chain.prescribe]
-landmarks = "{file}"
-plan = "brain_axial"
-"""
 
 
 @pytest.fixture
@@ -102,7 +93,7 @@ def test_the_prescription_reaches_the_scanner_over_the_wire_and_the_bus(write):
     of = replace(small_scan(), measurement_id="scout_1", patient_position="HFS", protocol_name="scout")
     with running(ServeOptions(port=0)) as server, Subscriber(server.bus_address, ["prescription"]) as bus:
         assert server.publisher.wait_for_subscriptions(1)
-        opening = [Config(TOML.format(file=file), is_name=False), Header(write_header(of))]
+        opening = [Config(PLANNED.format(file=file), is_name=False), Header(write_header(of))]
         got = talk(server.port, [wire([*opening, raw(), Close()])])
         heard = bus.receive(PATIENCE_S)
     (word,) = [message for message in got if isinstance(message, Feedback)]
