@@ -36,14 +36,16 @@ def off_mm(heads: Sequence[Subject], fixed: Volume) -> dict[str, Array]:
 
     `fixed` is the template; its surroundings of a landmark are brought to the size and the reference pose of each head.
     """
-    return {name: np.mean([_off(head, name, fixed) for head in heads], axis=0).round(2) for name in MIDLINE}
-
-
-def _off(head: Subject, name: str, fixed: Volume) -> Array:
-    voxels, affine = fixed
     sides = (np.arange(-mm, mm + 1.0) for mm in (ACROSS_MM, ABOUT_MM, ABOUT_MM))
     around = np.stack(np.meshgrid(*sides, indexing="ij"), -1).reshape(-1, 3)
-    wanted = _at(voxels, affine, (np.array(MNI_MM[name]) * RAS + around) * RAS)
+    made = {}
+    for name in MIDLINE:
+        wanted = _at(*fixed, np.array(MNI_MM[name]) + around * RAS)
+        made[name] = np.mean([_off(head, name, wanted, around) for head in heads], axis=0).round(2)
+    return made
+
+
+def _off(head: Subject, name: str, wanted: Array, around: Array) -> Array:
     turn, place = reference_turn(head), head.places_mm[NAMES.index(name)]
     steps = np.arange(-REACH_MM, REACH_MM + STEP_MM, STEP_MM)
     by = np.array([(0.0, back, up) for back in steps for up in steps])
