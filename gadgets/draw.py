@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -21,7 +21,7 @@ from gadgets.lend import Loan, Opened
 from gadgets.preparation import Preparations
 from protocols.messages import EarlyFrame, Frame, Reconstruction
 
-__all__ = ["Artist", "Drawn", "Job", "Sketch", "most_urgent"]
+__all__ = ["Artist", "Drawn", "Job", "Sketch"]
 
 MOST_EARLY: Final = 4  # frames drawn early that may wait for their last lines
 
@@ -36,7 +36,19 @@ class Job:
     linear: Reconstruction
     opened: Opened
     preparations: Preparations
-    due_ns: float  # until when it may take the linear image's place, of the monotonic clock
+    given_ns: int  # of the monotonic clock, as are the others
+    due_ns: float  # until when it may take the linear image's place
+
+    def able(self, now_ns: int) -> bool:
+        """Whether it need not wait for its inverse."""
+        source = self.linear.source
+        pending = source is not None and self.preparations.pending(int(source.header["idx"]["slice"]))
+        return not pending or now_ns >= self.patient_until_ns
+
+    @property
+    def patient_until_ns(self) -> float:
+        """Until when an inverse that is on its way is sooner there than an image without it."""
+        return self.given_ns + self.preparations.patience_s * 1e9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,18 +69,19 @@ class Sketch:
     preparations: Preparations
     due_ns: float  # after which it is of no use: its frame is there by then
 
-
-def most_urgent(waiting: Sequence[Job | Sketch]) -> int:
-    """Which goes first: the oldest that may still be in time; what is late already follows when there is time."""
-    now = time.monotonic_ns()
-    return next((n for n, job in enumerate(waiting) if job.due_ns > now), 0)
+    def able(self, now_ns: int) -> bool:
+        """Whether it can be begun, or is of no use any more."""
+        frame = self.frame
+        ready = self.preparations.ready(int(frame.header["idx"]["slice"]), frame.acquired[0])
+        return now_ns >= self.due_ns or ready is not None
 
 
 class Artist:
     """Makes the network images of a connection, all of them in one thread."""
 
-    def __init__(self, context: Context, loan: Loan) -> None:
+    def __init__(self, context: Context, loan: Loan, drawn: Callable[[float], None]) -> None:
         self._context = context
+        self._drawn = drawn  # is told how long a frame took, in ms
         self._loan = loan
         self._early: OrderedDict[int, Early] = OrderedDict()  # by the frame's number
 
@@ -90,7 +103,7 @@ class Artist:
         except Exception as error:
             log.exception("a network image failed", session=self._context.session)
             return Drawn(job, None, f"internal error, {type(error).__name__}: {error}; see the plugin's log")
-        self._context.took("draw", (time.perf_counter() - began) * 1e3)
+        self._took("draw", began)
         return Drawn(job, image)
 
     def _sketch(self, job: Sketch) -> None:
@@ -108,17 +121,22 @@ class Artist:
         except (EngineError, LinearError, np.linalg.LinAlgError) as error:
             log.warning("no early image", session=self._context.session, error=str(error))
             return
-        self._context.took("draw early", (time.perf_counter() - began) * 1e3)
+        self._took("draw early", began)
         self._early[frame.number] = drawn
         if len(self._early) > MOST_EARLY:
             self._early.popitem(last=False)
+
+    def _took(self, stage: str, began: float) -> None:
+        took_ms = (time.perf_counter() - began) * 1e3
+        self._context.took(stage, took_ms)
+        self._drawn(took_ms)
 
     def _image(self, job: Job, frame: Frame, learned: Calibration) -> run.NetworkImage:
         opened, slice_ = job.opened, int(frame.header["idx"]["slice"])
         early = self._early.pop(frame.early, None)
         card = opened.model.card
         ready = job.preparations.of(slice_, learned, frame.acquired[0], card.strength, frame.averages)
-        job.preparations.wait(slice_, ready)
+        job.preparations.wait(slice_, ready, job.patient_until_ns)
         whole, *parts = (partial(self._loan.run, engine) for engine in (opened.whole, *opened.cascades))
         cascades = run.Cascades(parts, opened.hidden) if parts else None
         begun = job.linear.begun if isinstance(job.linear.begun, Begun) else None

@@ -1,5 +1,6 @@
 """network: the network's image in place of the linear one, or behind it; on time, or the linear image goes first."""
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +14,11 @@ from engines.unrolled.balance import KEPT
 from engines.unrolled.scope import facts_of, outside
 from engines.unrolled.trust import NEAREST
 from gadgets.context import Context
-from gadgets.draw import Artist, Drawn, Job, Sketch, most_urgent
+from gadgets.draw import Artist, Drawn, Job, Sketch
 from gadgets.lend import Loan, Opened
 from gadgets.network_story import alone, error_map_of, fallback, in_doubt, network_image
 from gadgets.preparation import Preparations
+from gadgets.turns import Turns
 from protocols.aside import Answer, Aside, aside
 from protocols.events import Severity
 from protocols.messages import Calibrated, EarlyFrame, Message, NoiseScan, Reconstruction
@@ -26,6 +28,7 @@ from protocols.stream import Node
 __all__ = ["network"]
 
 DEPTH: Final = 8  # frames that may wait for the network; beyond that the linear image goes out alone
+CROWD: Final = 6  # frames beyond which those that are late are not held back
 EARLY_MS: Final = 200.0  # for which a frame that is told early may wait for the network to begin
 REFUSE_S: Final = 20.0  # how long a scan that is refused without its network waits for it to be opened
 Side: TypeAlias = Aside[Job | Sketch, Drawn | None]
@@ -65,11 +68,14 @@ def network(
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         preparations = Preparations(context, share, withheld_from, keep_noise)
-        with aside(messages, Artist(context, loan).draw, DEPTH, "network", most_urgent) as side:
-            desk = _Desk(context, loan, preparations, side, error_map=error_map)
+        turns = Turns(CROWD)
+        with aside(messages, Artist(context, loan, turns.drawn).draw, DEPTH, "network", turns.first) as side:
+            desk = _Desk(context, loan, preparations, side, turns, error_map=error_map)
             while not side.over:
                 got = side.take(desk.patience_s())
                 yield from desk.take(got)
+                if side.ended:
+                    turns.over()
 
     return node
 
@@ -78,15 +84,16 @@ class _Desk:
     """Which linear images wait for their network image, and until when."""
 
     def __init__(
-        self, context: Context, loan: Loan, preparations: Preparations, side: Side, *, error_map: bool
+        self, context: Context, loan: Loan, preparations: Preparations, side: Side, turns: Turns, *, error_map: bool
     ) -> None:
         self._context = context
         self._loan = loan
         self._preparations = preparations
         self._side = side
+        self._turns = turns
         self._error_map = error_map
         self._replaces = context.protocol.engines.emit == "network"
-        self._deadline_ms = context.protocol.deadlines["network"] if self._replaces else 0.0
+        self._deadline_ms = context.protocol.deadlines["network"] if self._replaces else math.inf
         self._waiting: dict[int, Reconstruction] = {}
         self._count = 0
         self._whitened = False
@@ -125,6 +132,7 @@ class _Desk:
 
     def _begin_early(self, frame: EarlyFrame) -> None:
         """Let the network begin before the last lines are there, if nothing else of its work can be in time."""
+        self._turns.told()
         opened = self._loan.state()
         free = self._side.idle or (self._replaces and not self._waiting and not self._sketching)
         if free and isinstance(opened, Opened):
@@ -133,6 +141,7 @@ class _Desk:
 
     def _begin(self, made: Reconstruction) -> Iterator[Message]:
         """Give the frame to the network, or say why not."""
+        self._turns.came(made.arrived_ns)
         opened = self._loan.state()
         if isinstance(opened, str):
             yield self._alone(made, "network_unusable", f"network {self._loan.name}: {opened}")
@@ -145,7 +154,8 @@ class _Desk:
             yield self._alone(made, "outside_range", f"no frame for network {self._loan.name}: {'; '.join(wrong)}")
             return
         self._count += 1
-        if self._side.give(Job(self._count, made, opened, self._preparations, self._due_ns(made))):
+        job = Job(self._count, made, opened, self._preparations, time.monotonic_ns(), self._due_ns(made))
+        if self._side.give(job):
             if self._replaces:
                 self._waiting[self._count] = made
             else:

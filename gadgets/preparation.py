@@ -24,6 +24,7 @@ from protocols.messages import Calibrated
 __all__ = ["Preparations"]
 
 PATIENCE_S: Final = 1.0  # for an inverse; then the frame is bridged
+SERIES_S: Final = 3.0  # the same in a series: bridging takes from the inverse that all its frames need
 MOST_BYTES = 2 << 30  # of inverses and predictors a connection may hold; further slices are bridged by iteration
 log = structlog.get_logger()
 
@@ -82,16 +83,27 @@ class Preparations:
         made.kept = self._kept
         return made
 
-    def wait(self, slice_: int, prepared: Prepared) -> None:
-        """Wait for an inverse that is on its way: sooner there than an image without it.
+    @property
+    def patience_s(self) -> float:
+        """How long a frame waits for an inverse that is on its way; then it is bridged."""
+        return SERIES_S if self._series else PATIENCE_S
+
+    def pending(self, slice_: int) -> bool:
+        """Whether a frame of a slice does better to wait for the inverse that is on its way.
 
         In a series for one that is not begun, too: those of other slices do not stand in a row before it.
         """
         with self._lock:
+            making = self._making.get(slice_)
+        return making is not None and not making.done() and (self._series or making.running())
+
+    def wait(self, slice_: int, prepared: Prepared, until_ns: float) -> None:
+        """Wait for an inverse that has been asked for only now, until then of the monotonic clock."""
+        with self._lock:
             making = self._making.get(slice_) if self._known.get(slice_) is prepared else None
-        if making is not None and (self._series or making.running()):
+        if making is not None and self.pending(slice_):
             with suppress(NotInTime, CancelledError):
-                making.result(PATIENCE_S)
+                making.result(max(0.0, (until_ns - time.monotonic_ns()) / 1e9))
 
     def used(self, slice_: int) -> None:
         """Free what a slice that does not come again has taken."""

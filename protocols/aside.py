@@ -45,6 +45,11 @@ class Aside(Generic[J, A]):
         return self._done and self._ended is not None and self._ended.error is None
 
     @property
+    def ended(self) -> bool:
+        """Whether upstream has nothing more to say."""
+        return self._ended is not None
+
+    @property
     def idle(self) -> bool:
         """Whether every job is answered, as far as answers were taken."""
         return not self._given
@@ -81,12 +86,12 @@ def aside(
     work: Callable[[J], A],
     depth: int,
     name: str,
-    first: Callable[[Sequence[J]], int] = lambda _waiting: 0,
+    first: Callable[[Sequence[J]], int | None] = lambda _waiting: 0,
 ) -> "Iterator[Aside[J, A]]":
     """Pull `messages` in one thread and do jobs in another, at most `depth` of them waiting, while the block lasts.
 
     The one that pulls stands back: what comes next may wait for what is being made. Jobs are done in the order in
-    which they were given, unless `first` says which of those that wait goes first.
+    which they were given, unless `first` says which of those that wait goes first, or None: none of them now.
 
     `work` must not raise, and must come to an end: leaving the block waits for the job under way.
     """

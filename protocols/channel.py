@@ -1,12 +1,14 @@
 """A bounded queue between two threads that either side can close."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 __all__ = ["Channel"]
 
 T = TypeVar("T")
+AGAIN_S: Final = 0.01  # after which is asked again what goes first, where nothing went
 
 
 def _oldest(_items: Sequence[object]) -> int:
@@ -16,10 +18,11 @@ def _oldest(_items: Sequence[object]) -> int:
 class Channel(Generic[T]):
     """At most `depth` items; `close` lets the reader finish, `abandon` frees the writer.
 
-    First in, first out, unless `first` says which of those that wait goes first; it must be quick.
+    First in, first out, unless `first` says which of those that wait goes first, or None: none of them now, ask again.
+    It must be quick.
     """
 
-    def __init__(self, depth: int, first: Callable[[Sequence[T]], int] = _oldest) -> None:
+    def __init__(self, depth: int, first: Callable[[Sequence[T]], int | None] = _oldest) -> None:
         self._depth = depth
         self._first = first
         self._items: list[T] = []
@@ -42,12 +45,24 @@ class Channel(Generic[T]):
     def take(self, timeout_s: float | None = None) -> T | None:
         """Wait for an item and take it; None when none comes in time, or none will come any more."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._items) or self._closed or self._abandoned, timeout_s)
+            item = self._next(timeout_s)
+            return item[0] if item else None
+
+    def _next(self, timeout_s: float | None = None) -> list[T]:
+        """The item that goes first, when it may go; none where none came in time, or none will come any more."""
+        until = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._changed.wait_for(lambda: bool(self._items) or self._closed or self._abandoned, _left_s(until)):
             if not self._items:
-                return None
-            item = self._items.pop(self._first(self._items))
-            self._changed.notify_all()
-            return item
+                break
+            which = self._first(self._items)
+            if which is not None:
+                self._changed.notify_all()
+                return [self._items.pop(which)]
+            left_s = _left_s(until)
+            if left_s == 0:
+                break
+            self._changed.wait(AGAIN_S if left_s is None else min(AGAIN_S, left_s))
+        return []
 
     def _add(self, item: T) -> bool:
         if self._abandoned:
@@ -76,12 +91,14 @@ class Channel(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._items) or self._closed or self._abandoned)
-                if not self._items:
+                item = self._next()
+                if not item:
                     if self._error is not None:
                         raise self._error
                     return
-                item = self._items.pop(self._first(self._items))
-                self._changed.notify_all()
-            yield item
-            del item
+            yield item.pop()
+
+
+def _left_s(until: float | None) -> float | None:
+    """Time until then, of the monotonic clock; None where there is no such time."""
+    return None if until is None else max(0.0, until - time.monotonic())

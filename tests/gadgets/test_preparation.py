@@ -1,5 +1,6 @@
 """Inverses are made while the frame is still coming, once a slice, and let go when nobody needs them."""
 
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,6 @@ import pytest
 import engines.unrolled.prepared
 import gadgets.preparation
 from engines.unrolled.trust import withheld_lines
-from gadgets import preparation
 from gadgets.preparation import Preparations
 from protocols.messages import Calibrated
 from tests.engines.unrolled.scene import STRENGTH, every, make_scene, strength_of
@@ -57,16 +57,17 @@ def test_the_inverse_is_there_when_its_frame_comes(scene, series):
     assert (made.of(0, scene.calibration, MASK, STRENGTH) is ready) == series
 
 
-def test_a_frame_of_a_series_waits_for_the_inverse_that_is_on_its_way(scene, monkeypatch):
-    monkeypatch.setattr(preparation, "PATIENCE_S", 60.0)
+def test_a_frame_of_a_series_waits_for_the_inverse_that_is_on_its_way(scene):
     with one_worker() as workers:
         begin = Event()
         workers.submit(begin.wait)
         made = preparations(workers, series=True)
         ready = made.of(0, scene.calibration, MASK, STRENGTH)
+        assert made.pending(0)
         begin.set()
-        made.wait(0, ready)
+        made.wait(0, ready, time.monotonic_ns() + 60e9)
         assert ready.problem is not None
+        assert not made.pending(0)
 
 
 def test_a_frame_that_comes_once_does_not_wait_for_an_inverse_that_is_not_begun(scene):
@@ -76,7 +77,8 @@ def test_a_frame_that_comes_once_does_not_wait_for_an_inverse_that_is_not_begun(
         made = preparations(workers, series=False)
         foreseen(made, scene.calibration)
         ready = made.of(0, scene.calibration, MASK, STRENGTH)
-        made.wait(0, ready)
+        assert not made.pending(0)
+        made.wait(0, ready, time.monotonic_ns() + 60e9)
         assert ready.problem is None
         begin.set()
     assert made.of(0, scene.calibration, MASK, STRENGTH).problem is not None

@@ -59,6 +59,22 @@ def test_of_the_jobs_that_wait_the_one_goes_first_that_is_said_to():
         assert [got.value for got in everything(side) if isinstance(got, Answer)] == [0, 3, 2, 1]
 
 
+def test_no_job_is_begun_where_none_is_to_go_now():
+    asked, let = threading.Event(), threading.Event()
+
+    def none_at_first(waiting):
+        asked.set()
+        return 0 if let.is_set() else None
+
+    with aside(iter([Text("a")]), str, 4, "test", none_at_first) as side:
+        assert side.give(1)
+        assert side.take(PATIENCE_S).text == "a"
+        assert asked.wait(PATIENCE_S)
+        assert side.take(0.0) is None
+        let.set()
+        assert [got.value for got in everything(side)] == ["1"]
+
+
 def test_an_error_upstream_comes_after_the_last_answer():
     def broken():
         yield Text("a")

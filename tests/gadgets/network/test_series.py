@@ -1,13 +1,11 @@
 """The network and the frames of a series: in order, with one inverse, begun before the last lines are there."""
 
 import socket
-import time
 
 import pytest
 
 from engines.errors import EngineError
 from engines.unrolled import run
-from gadgets.draw import Job, Sketch, most_urgent
 from protocols.messages import Close, Image, Text
 from protocols.wire import Receiver, receive
 from tests.gadgets.network.making import NOISE, frame, images, opening
@@ -20,14 +18,6 @@ def test_all_frames_of_a_series_come_in_order_and_the_inverse_is_made_once(site)
     made = images(site().scan(*(frame(n, last=n == 3) for n in range(4))))
     assert [int(image.header["repetition"]) for image in made] == [0, 1, 2, 3]
     assert {image.meta["Scanside.Engine"] for image in made} == {"network"}
-
-
-def test_a_frame_that_can_be_in_time_goes_before_those_that_are_late_already():
-    late, now = time.monotonic_ns() - 1, time.monotonic_ns() + 60e9
-    one, two, three = (Job(n, None, None, None, due) for n, due in enumerate((late, now, now)))
-    assert most_urgent([one, two, three]) == 1
-    assert most_urgent([one, Sketch(None, None, None, now)]) == 1
-    assert most_urgent([one, Sketch(None, None, None, late), one]) == 0
 
 
 def piecemeal(site, frames, enough=lambda _: False):

@@ -1,0 +1,59 @@
+"""Whose turn it is at the network: what can be in time, and what is late already in the gaps between."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from gadgets.draw import Job, Sketch
+
+__all__ = ["Turns"]
+
+USUAL_MS: Final = 100.0  # that a frame is expected to take before one was drawn
+LATELY: Final = 4  # frames, of which the slowest counts
+OVERDUE_NS: Final = 500e6  # after which a frame that was to come is no longer waited for
+
+
+class Turns:
+    """Says which of those that wait goes first; told by one thread what comes, asked by another."""
+
+    def __init__(self, crowd: int) -> None:
+        self._crowd = crowd  # so many may wait: then late ones are not held back, or new ones would find no place
+        self._before_ns: float | None = None  # last readout of the frame before
+        self._told_ns = 0.0
+        self._blocked = 0.0, 0.0  # between these times a frame that can be in time would be begun
+        self._costs_ms: tuple[float, ...] = (USUAL_MS,)
+
+    def told(self) -> None:
+        """Take note that a frame was told early."""
+        self._told_ns = time.monotonic_ns()
+
+    def came(self, arrived_ns: float) -> None:
+        """Take note of a frame, which had its last readout then: in a series the next one keeps the same distance."""
+        if self._before_ns is not None:
+            period = arrived_ns - self._before_ns
+            lead = arrived_ns - self._told_ns if self._told_ns > self._before_ns else 0.0
+            begins = arrived_ns + period - lead
+            self._blocked = begins, begins + min(period, OVERDUE_NS)
+        self._before_ns = arrived_ns
+
+    def drawn(self, took_ms: float) -> None:
+        """Take note of how long a frame took."""
+        self._costs_ms = (*self._costs_ms, took_ms)[-LATELY:]
+
+    def over(self) -> None:
+        """Take note that no frame comes any more."""
+        self._blocked = 0.0, 0.0
+
+    def first(self, waiting: Sequence[Job | Sketch]) -> int | None:
+        """The oldest that may still be in time, or a late one if no frame comes meanwhile; None: nothing now.
+
+        What waits for its inverse leaves the others their turn.
+        """
+        now = time.monotonic_ns()
+        able = [n for n, job in enumerate(waiting) if job.able(now)]
+        timely = next((n for n in able if isinstance(waiting[n], Sketch) or waiting[n].due_ns > now), None)
+        if timely is not None or not able:
+            return timely
+        begins, ends = self._blocked
+        gap = not begins - max(self._costs_ms) * 1e6 < now < ends
+        return able[0] if gap or len(waiting) >= self._crowd else None
