@@ -52,11 +52,11 @@ class Plans:
             return None
         return content
 
-    def put(self, key: Key, plan: bytes) -> None:
-        """Keep a plan: first the plan, then the note without whose hash it counts for nothing."""
+    def put(self, key: Key, plan: bytes) -> bool:
+        """Keep a plan: first the plan, then the note without whose hash it counts for nothing; False where it can't."""
         path = self.path(key)
         note = {"key": dict(key), "sha256": hashlib.sha256(plan).hexdigest()}
-        self._write({path: plan, path.with_suffix(".json"): json.dumps(note, indent=1).encode()})
+        return self._write({path: plan, path.with_suffix(".json"): json.dumps(note, indent=1).encode()})
 
     def forget(self, key: Key) -> bool:
         """Remove the plan of a key; False where there is none, or it cannot be removed."""
@@ -94,7 +94,7 @@ class Plans:
             return None
         return note if isinstance(note, dict) and isinstance(note.get("key"), dict) else None
 
-    def _write(self, files: Mapping[Path, bytes]) -> None:
+    def _write(self, files: Mapping[Path, bytes]) -> bool:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for path, content in files.items():
@@ -105,6 +105,8 @@ class Plans:
                     f"plans cannot be kept in {self.folder}: {error.strerror or error}; each start builds them anew"
                 )
             self._told = True
+            return False
+        return True
 
 
 def user_plans(tell: Callable[[str], None]) -> Plans:

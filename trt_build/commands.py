@@ -77,7 +77,8 @@ def verify_command(
             raise EngineError("no backend but the truth works here, nothing was compared; scanside-build info says why")
         console.print(_table(verdicts, len(setups)))
         if record_passed:
-            record(loaded.folder, [verdict.precision for verdict in verdicts if not verdict.wrong])
+            wrong = {verdict.precision for verdict in verdicts if verdict.wrong}
+            record(loaded.folder, [verdict.precision for verdict in verdicts if verdict.precision not in wrong])
             typer.echo(f"{loaded.folder}: card written; sign it with: scanside-build sign {loaded.folder} --key FILE")
     if any(verdict.wrong for verdict in verdicts):
         sys.exit(1)
@@ -96,9 +97,9 @@ def _source(data: Path) -> Source | None:
 
 def _table(verdicts: Sequence[Verdict], scans: int) -> Table:
     table = Table(title=f"against onnxruntime in single precision, worst of {scans} scans")
-    for heading in ("backend", "version", "arithmetic", "vectors", "images", "dB", "SSIM", "verdict"):
+    for heading in ("graph", "by", "vectors", "images", "dB", "SSIM", "verdict"):
         table.add_column(heading)
     for v in verdicts:
         figures = [f"{value:.1e}" for value in (v.vectors, v.images)] + [f"{v.psnr_db:.4f}", f"{v.ssim:.1e}"]
-        table.add_row(v.backend, v.version, v.precision, *figures, v.wrong or "same images")
+        table.add_row(v.graph, f"{v.backend} {v.version} ({v.precision})", *figures, v.wrong or "same images")
     return table

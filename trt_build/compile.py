@@ -54,16 +54,18 @@ def _plan(model: Model, adapter: Adapter, graph: str, told: "Told | None", out: 
     if not here and not adapter.builds_anywhere:
         raise EngineError(f"{adapter.name}: {adapter.missing()}; without a GPU build for tensorrt_rtx")
     library = adapter.load()
-    plans = user_plans(_nobody)
+    told_of_plans: list[str] = []
+    plans = user_plans(told_of_plans.append)
     job = replace(job_of(model, graph), plans=plans)
     _unless_refused(model, adapter, library, job)
     precision = precision_of(library, job.precisions)
     plan = build_plan(library, job.onnx, job.graph, precision, told)
+    where = "no GPU here, so that it builds is all that is known"
     if here:
-        plans.put(adapter.key(library, job), plan)
+        kept = plans.put(adapter.key(library, job), plan)
+        where = "kept for this GPU" if kept else "; ".join(told_of_plans)
     if out is not None:
         _write(out / f"{model.card.name}-{graph}-{adapter.name}.plan", plan)
-    where = "kept for this GPU" if here else "no GPU here, so that it builds is all that is known"
     return f"{adapter.name} {library.__version__}, {precision}, {len(plan) / 2**20:.1f} MiB, {where}"
 
 
@@ -83,10 +85,6 @@ def _write(path: Path, plan: bytes) -> None:
         path.write_bytes(plan)
     except OSError as error:
         raise EngineError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def _nobody(_: str) -> None:
-    """Tell nobody."""
 
 
 class Told:

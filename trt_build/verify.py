@@ -3,14 +3,16 @@
 The truth is ONNX Runtime in single precision. Candidates run over the model's test vectors and over simulated scans
 whose noise-free image is known; PSNR and SSIM inside the object may differ from the truth's by 0.05 dB and 5e-4, the
 probability of an artefact by 0.01, the place of a landmark by 0.1 mm. What
-fails is refused from then on: no plan of it is kept or made (engines/plans.py).
+fails is refused from then on: no plan of it is kept or made (engines/plans.py). The graphs of a network in parts are
+judged together, by the image that they make.
 """
 
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -18,7 +20,7 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.backends.interface import Backend, Infer, Job, Opened
+from engines.backends.interface import Backend, Job, Opened
 from engines.engine import BACKENDS, job_of
 from engines.errors import EngineError, ModelError
 from engines.model import CARD, Model, load_model
@@ -31,6 +33,7 @@ from trt_build.data.recipe import Recipe
 from trt_build.data.setup import Setup
 from trt_build.data.validation import validation_setups
 from trt_build.data.volumes import Source
+from trt_build.in_parts import made_in_parts
 from trt_build.landmarks.verify import LARGEST_MM, known_views
 from trt_build.report.metrics import Quality, quality
 
@@ -45,9 +48,10 @@ TRUTH: Final = "onnxruntime"
 LARGEST_DB, LARGEST_SSIM = 0.05, 5e-4
 PRECISIONS: Final = ("single", "bf16", "fp16")
 LIMITS: Final = {"probability": LARGEST, "place": LARGEST_MM}  # output -> largest difference
-Open = Callable[[str, Job], AbstractContextManager[Opened]]
 Tensors = Mapping[str, NDArray[Any]]
-Known = Setup | Tensors
+Make = Callable[[Tensors], Tensors]
+Known = Setup | Mapping[str, Tensors]  # what every graph is shown
+CASCADE: Final = "cascade_"  # graphs of a network in parts begin so, see engines/unrolled/bridge.py
 
 
 class _Scan(NamedTuple):
@@ -68,6 +72,7 @@ class _Shown(NamedTuple):
 class Verdict:
     """What one backend makes in one kind of arithmetic."""
 
+    graph: str  # several: the first and the last
     backend: str
     version: str
     precision: str
@@ -94,25 +99,54 @@ def verify(
     plans: Plans,
     backends: Sequence[str] = (),
 ) -> Iterator[Verdict]:
-    """Judge every backend that works here, or those named, in every precision that it has.
+    """Judge every graph in every backend that works here, or those named, in every precision that it has.
 
     Raises EngineError where the truth cannot be computed, or a backend that was named does not work.
     """
-    job = replace(job_of(model, "model"), precisions=("single",))
     lost = _module(TRUTH).missing()
     if lost is not None:
         raise EngineError(f"{TRUTH}, which is the truth here: {lost}")
-    with _module(TRUTH).open_graph(job) as opened:
-        self_test(opened.infer, model, "model", "single")
-        scans = [scan for setup in setups for scan in _scans(opened.infer, setup)]
+    known = list(setups)
+    for graphs in _apart(model):
+        jobs = [replace(job_of(model, graph), precisions=("single",)) for graph in graphs]
+        with _opened(TRUTH, jobs) as opened:
+            for graph, one in opened.items():
+                self_test(one.infer, model, graph, "single")
+            scans = [scan for setup in known for scan in _scans(graphs[0], _made_by(opened, model), setup)]
+        for name in _candidates(backends):
+            for precision in PRECISIONS:
+                yield from _judged(name, model, [replace(job, precisions=(precision,)) for job in jobs], scans, plans)
+
+
+def _apart(model: Model) -> list[tuple[str, ...]]:
+    """Graphs that make an image, or whatever the model makes, together."""
+    parts = tuple(sorted(graph for graph in model.card.graphs if graph.startswith(CASCADE)))
+    return [*((graph,) for graph in model.card.graphs if graph not in parts), *([parts] if parts else [])]
+
+
+def _candidates(backends: Sequence[str]) -> Iterator[str]:
+    """Backends to be judged; raises EngineError where one that was named does not work here."""
     for name in backends or [name for name in BACKENDS if name not in (TRUTH, "reference")]:
         reason = _module(name).missing()
-        if reason is not None:
-            if backends:
-                raise EngineError(f"{name}: {reason}")
-            continue
-        for precision in PRECISIONS:
-            yield from _judged(name, model, replace(job, precisions=(precision,)), scans, plans)
+        if reason is None:
+            yield name
+        elif backends:
+            raise EngineError(f"{name}: {reason}")
+
+
+@contextmanager
+def _opened(name: str, jobs: Sequence[Job]) -> Iterator[dict[str, Opened]]:
+    """By graph."""
+    with ExitStack() as stack:
+        yield {job.name.partition("/")[2]: stack.enter_context(_module(name).open_graph(job)) for job in jobs}
+
+
+def _made_by(opened: Mapping[str, Opened], model: Model) -> Make:
+    """What a graph, or a network in parts, makes of the tensors of one scan."""
+    first, parts = next(iter(opened)), [one.infer for one in opened.values()]
+    if not first.startswith(CASCADE):
+        return parts[0]
+    return partial(made_in_parts, parts, int(model.graph(first).inputs["hidden"].shape[1]))
 
 
 def record(folder: Path, precisions: Sequence[str]) -> None:
@@ -151,53 +185,62 @@ def _module(name: str) -> Backend:
     return cast("Backend", import_module(BACKENDS[name]))
 
 
-def _scans(infer: Infer, setup: Known) -> Iterator[_Scan | _Shown]:
+def _scans(graph: str, make: Make, setup: Known) -> Iterator[_Scan | _Shown]:
     if isinstance(setup, Mapping):
-        made = infer(setup)
+        made = make(setup[graph])
         port = next(port for port in LIMITS if port in made)
-        yield _Shown(setup, port, made[port])
+        yield _Shown(setup[graph], port, made[port])
         return
     inside = setup.inside > 0
     for normal, target in zip(setup.normal, setup.target, strict=True):
         start = apply_inverse(setup.inverse, normal)[None]
         tensors = {"start": start, "normal": normal[None], "inverse": setup.inverse}
         tensors |= {"scan": setup.scan, "noise": setup.noise}
-        image, truth = infer(tensors)["image"], np.hypot(target[0], target[1])
+        image, truth = make(tensors)["image"], np.hypot(target[0], target[1])
         yield _Scan(tensors, truth, inside, quality(np.hypot(*image[0]), truth, inside), image)
 
 
-def _judged(name: str, model: Model, job: Job, scans: Sequence[_Scan | _Shown], plans: Plans) -> Iterator[Verdict]:
-    precision = job.precisions[0]
+def _judged(
+    name: str, model: Model, jobs: Sequence[Job], scans: Sequence[_Scan | _Shown], plans: Plans
+) -> Iterator[Verdict]:
+    precision = jobs[0].precisions[0]
     try:
-        with _module(name).open_graph(job) as opened:
-            if opened.precision != precision:
+        with _opened(name, jobs) as opened:
+            if any(one.precision != precision for one in opened.values()):
                 return
             verdict = _compared(name, opened, model, scans)
-            key = opened.key
+            keys = [one.key for one in opened.values()]
     except EngineError as error:
         if precision == "single":
             unknown = float("nan")
-            yield Verdict(name, "", precision, unknown, unknown, unknown, unknown, str(error))
+            graphs = _named([job.name.partition("/")[2] for job in jobs])
+            yield Verdict(graphs, name, "", precision, unknown, unknown, unknown, unknown, str(error))
         return
-    if verdict.wrong:
-        plans.refuse(key, verdict.wrong)
-    else:
-        plans.accept(key)
+    for key in keys:
+        if verdict.wrong:
+            plans.refuse(key, verdict.wrong)
+        else:
+            plans.accept(key)
     yield verdict
 
 
-def _compared(name: str, opened: Opened, model: Model, scans: Sequence[_Scan | _Shown]) -> Verdict:
-    vectors = images = psnr_db = ssim = 0.0
-    for given, wanted in model.cases("model").values():
-        got = opened.infer(given)
-        vectors = max(vectors, *(relative_error(got[port], value) for port, value in wanted.items()))
-    limits, largest = model.card.selftest, 0.0
+def _named(graphs: Sequence[str]) -> str:
+    return graphs[0] if len(graphs) == 1 else f"{graphs[0]}-{graphs[-1].removeprefix(CASCADE)}"
+
+
+def _compared(name: str, opened: Mapping[str, Opened], model: Model, scans: Sequence[_Scan | _Shown]) -> Verdict:
+    vectors = images = psnr_db = ssim = largest = 0.0
+    for graph, one in opened.items():
+        for given, wanted in model.cases(graph).values():
+            got = one.infer(given)
+            vectors = max(vectors, *(relative_error(got[port], value) for port, value in wanted.items()))
+    make, first = _made_by(opened, model), next(iter(opened.values()))
     for scan in scans:
         if isinstance(scan, _Shown):
-            off = _apart(opened.infer(scan.tensors)[scan.port], scan.wanted)
+            off = _off(make(scan.tensors)[scan.port], scan.wanted)
             images = largest = max(largest, off / LIMITS[scan.port])
             continue
-        image = opened.infer(scan.tensors)["image"]
+        image = make(scan.tensors)["image"]
         images = max(images, relative_error(image, scan.image))
         if not np.isfinite(image).all():
             psnr_db = ssim = float("inf")
@@ -205,7 +248,8 @@ def _compared(name: str, opened: Opened, model: Model, scans: Sequence[_Scan | _
         got_quality = quality(np.hypot(*image[0]), scan.truth, scan.inside)
         psnr_db = max(psnr_db, abs(got_quality.psnr_db - scan.wanted.psnr_db))
         ssim = max(ssim, abs(got_quality.ssim - scan.wanted.ssim))
-    tolerance = limits.single if opened.precision == "single" else limits.half
+    limits = model.card.selftest
+    tolerance = limits.single if first.precision == "single" else limits.half
     wrong = [
         f"{what} {got:.2g}, wanted at most {limit:g}"
         for what, got, limit in (
@@ -216,8 +260,9 @@ def _compared(name: str, opened: Opened, model: Model, scans: Sequence[_Scan | _
         )
         if not got <= limit
     ]
-    return Verdict(name, opened.version, opened.precision, vectors, images, psnr_db, ssim, "; ".join(wrong))
+    graph, told = _named(list(opened)), "; ".join(wrong)
+    return Verdict(graph, name, first.version, first.precision, vectors, images, psnr_db, ssim, told)
 
 
-def _apart(got: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+def _off(got: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
     return float(np.abs(got - wanted).max()) if np.isfinite(got).all() else float("inf")

@@ -85,8 +85,8 @@ def test_a_plan_that_others_can_write_is_not_trusted(plans, told):
 def test_a_folder_that_cannot_be_written_is_told_once_and_all_goes_on(tmp_path, told):
     (tmp_path / "plans").write_text("a file where the folder should be")
     plans = Plans(tmp_path / "plans", told.append)
-    plans.put(KEY, b"plan")
-    plans.put(KEY, b"plan")
+    assert not plans.put(KEY, b"plan")
+    assert not plans.put(KEY, b"plan")
     assert plans.get(KEY) is None
     plans.refuse(KEY, "0.3 dB off")
     plans.accept(KEY)

@@ -41,8 +41,8 @@ def scans(count=2, y=32, x=16):
         yield SimpleNamespace(normal=normal, inverse=inverse, scan=scan, noise=inside, target=target, inside=inside)
 
 
-def backend(change, precision="single"):
-    """ONNX Runtime with something done to its images."""
+def backend(changes, precision="single"):
+    """ONNX Runtime with something done to its outputs."""
 
     @contextmanager
     def open_graph(job):
@@ -50,26 +50,27 @@ def backend(change, precision="single"):
 
             def infer(tensors):
                 got = opened.infer(tensors)
-                return {**got, "image": change(got["image"])}
+                return {**got, **{port: change(got[port]) for port, change in changes.items() if port in got}}
 
             yield Opened(infer, "1", precision, key_of(job, "other", "1", precision))
 
     return SimpleNamespace(missing=lambda: None, open_graph=open_graph)
 
 
-def judged(monkeypatch, model, plans, change):
-    known = {"onnxruntime": ort, "other": backend(change)}
+def judged(monkeypatch, model, plans, **changes):
+    """Verdicts of a backend with these changes of its outputs, and what is refused, by graph."""
+    known = {"onnxruntime": ort, "other": backend(changes)}
     monkeypatch.setattr(trt_build.verify, "BACKENDS", dict.fromkeys(known))
     monkeypatch.setattr(trt_build.verify, "_module", known.__getitem__)
-    (verdict,) = verify(model, scans(), plans)
-    key = {"model": "tiny", "graph": "model", "hash": model.hash, "backend": "other", "version": "1"}
-    return verdict, plans.refused({**key, "options": "single"})
+    verdicts = {verdict.graph: verdict for verdict in verify(model, scans(), plans)}
+    key = {"model": "tiny", "hash": model.hash, "backend": "other", "version": "1", "options": "single"}
+    return verdicts, {graph: plans.refused({**key, "graph": graph}) for graph in verdicts}
 
 
 def test_the_same_images_pass(monkeypatch, model, plans):
-    verdict, refused = judged(monkeypatch, model, plans, lambda image: image * np.float32(1.0001))
-    assert verdict.wrong == ""
-    assert refused is None
+    verdicts, refused = judged(monkeypatch, model, plans, image=lambda image: image * np.float32(1.0001))
+    assert {graph: verdict.wrong for graph, verdict in verdicts.items()} == {"model": "", "cascade_0": ""}
+    assert set(refused.values()) == {None}
 
 
 @pytest.mark.parametrize(
@@ -81,14 +82,24 @@ def test_the_same_images_pass(monkeypatch, model, plans):
     ],
 )
 def test_other_images_are_refused_with_the_reason(monkeypatch, model, plans, change, told):
-    verdict, refused = judged(monkeypatch, model, plans, change)
-    assert told in verdict.wrong
-    assert refused == verdict.wrong
+    verdicts, refused = judged(monkeypatch, model, plans, image=change)
+    assert told in verdicts["model"].wrong
+    assert refused == {"model": verdicts["model"].wrong, "cascade_0": None}
+
+
+def test_a_network_in_parts_is_judged_by_its_image(monkeypatch, model, plans):
+    def striped(planes):
+        return planes + np.float32(0.2) * (-1) ** np.arange(planes.shape[-1], dtype=np.float32)
+
+    verdicts, refused = judged(monkeypatch, model, plans, denoised=striped)
+    assert verdicts["cascade_0"].images > 0
+    assert "PSNR" in verdicts["cascade_0"].wrong
+    assert refused == {"model": None, "cascade_0": verdicts["cascade_0"].wrong}
 
 
 def test_a_backend_that_works_again_is_accepted(monkeypatch, model, plans):
-    assert judged(monkeypatch, model, plans, lambda image: image * 2)[1] is not None
-    assert judged(monkeypatch, model, plans, lambda image: image)[1] is None
+    assert judged(monkeypatch, model, plans, image=lambda image: image * 2)[1]["model"] is not None
+    assert judged(monkeypatch, model, plans)[1]["model"] is None
 
 
 def test_a_backend_that_was_named_must_work(model, plans):
@@ -97,8 +108,9 @@ def test_a_backend_that_was_named_must_work(model, plans):
 
 
 def test_openvino_makes_the_same_images(model, plans):
-    verdicts = {verdict.precision: verdict for verdict in verify(model, scans(), plans, ["openvino"])}
-    assert verdicts["single"].wrong == ""
+    verdicts = {(verdict.graph, verdict.precision): verdict for verdict in verify(model, scans(), plans, ["openvino"])}
+    assert verdicts["model", "single"].wrong == ""
+    assert verdicts["cascade_0", "single"].wrong == ""
 
 
 def test_what_passed_is_written_into_the_card_and_the_signature_goes(model):

@@ -15,8 +15,8 @@ SCANS: Final = 8
 SEED: Final = 9
 
 
-def known_images(source: Source | None) -> Iterator[Mapping[str, NDArray[Any]]]:
-    """Tensors of clean and spoilt images; none without heads."""
+def known_images(source: Source | None) -> Iterator[Mapping[str, Mapping[str, NDArray[Any]]]]:
+    """Tensors by graph, of clean and spoilt images; none without heads."""
     for index in range(SCANS if source is not None else 0):
         assert source is not None  # noqa: S101
-        yield from (planes(made.pixels) for made in examples_of(source, SEED, index))
+        yield from ({"model": planes(made.pixels)} for made in examples_of(source, SEED, index))

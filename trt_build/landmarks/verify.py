@@ -6,7 +6,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.positioning.grid import Sheet, far
+from engines.positioning.grid import Sheet, far, near
+from engines.positioning.pose import Pose
 from engines.positioning.scout import Scout
 
 __all__ = ["LARGEST_MM", "known_views"]
@@ -17,8 +18,8 @@ SIDE: Final = 56
 VOXEL_MM: Final = 4.6
 
 
-def known_views() -> Iterator[Mapping[str, NDArray[Any]]]:
-    """Whole views of ellipsoids with holes, of any size and place, in noise."""
+def known_views() -> Iterator[Mapping[str, Mapping[str, NDArray[Any]]]]:
+    """Whole and near views, by graph, of ellipsoids with holes, of any size and place, in noise."""
     affine = np.diag((VOXEL_MM, VOXEL_MM, VOXEL_MM, 1.0))
     affine[:3, 3] = -VOXEL_MM * SIDE / 2
     z, y, x = np.meshgrid(*(np.linspace(-1, 1, SIDE),) * 3, indexing="ij")
@@ -31,4 +32,6 @@ def known_views() -> Iterator[Mapping[str, NDArray[Any]]]:
             image[away < 1] = chance.uniform(0, 1)
         noisy = np.hypot(image + 0.05 * chance.standard_normal(image.shape), 0.05 * chance.standard_normal(image.shape))
         scout = Scout(noisy.astype(np.float32), affine, 0.05, "HFS", (0.0, 0.0, 0.0), "", 0.0)
-        yield {"seen": far(Sheet(scout))}
+        sheet = Sheet(scout)
+        upright = Pose(np.eye(3), 1.0, sheet.middle_mm)
+        yield {"model": {"seen": far(sheet)}, "near": {"seen": near(sheet, upright, level=True)}}
