@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -50,6 +50,7 @@ class Outcome:
 
     severity: Severity
     text: str
+    answer: Answer | None = field(default=None, compare=False)
 
 
 def put_to(
@@ -93,9 +94,9 @@ def _read(reply: bytes, address: str) -> Answer:
 def _outcome(asked: Prescription, answer: Answer) -> Outcome:
     other = differences(asked, answer)
     if not other:
-        return Outcome(Severity.PASS, "the console set what was asked")
+        return Outcome(Severity.PASS, "the console set what was asked", answer)
     kept = f": {DEFAULTS}" if answer.decision == "refused" else ""
-    return Outcome(Severity.WARN, "; ".join(other) + kept)
+    return Outcome(Severity.WARN, "; ".join(other) + kept, answer)
 
 
 class Console:
@@ -166,6 +167,8 @@ def asking(context: Context, console: Console | None, tell: Callable[[Flag], Non
 
 def _flagged(context: Context, asked: Prescription, tell: Callable[[Flag], None]) -> Callable[[Outcome], None]:
     def heard(outcome: Outcome) -> None:
+        if outcome.answer is not None:
+            context.memory.answers.put((asked.id,), outcome.answer)
         advice = {} if outcome.severity is Severity.PASS else {"advice": ADVICE}
         evidence = {"plan": asked.plan, "prescription": asked.id}
         tell(context.flag(CODE, outcome.severity, f"{asked.plan}: {outcome.text}", evidence=evidence, **advice))

@@ -19,6 +19,7 @@ from gadgets.lend import Lender
 from protocols.channel import Channel
 from protocols.events import Flag, Severity
 from protocols.messages import Message, NoiseScan
+from protocols.prescription import Answer
 from protocols.scan import Scan
 from protocols.scan_protocol import ScanProtocol
 
@@ -60,6 +61,7 @@ class Memory:
     slices: Kept[Slices] = field(default_factory=lambda: Kept(4))  # of scouts that are no volume
     exams: Kept[Exam] = field(default_factory=lambda: Kept(8))
     subjects: Kept[bytes] = field(default_factory=lambda: Kept(32))  # hash of whom a scout is of, by measurement id
+    answers: Kept[Answer] = field(default_factory=lambda: Kept(32))  # of consoles over the bus, by prescription
     secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)  # of those hashes
     levels: Kept[NDArray[np.float64]] = field(default_factory=lambda: Kept(32))  # noise (scan, coil) of an array, dB
 

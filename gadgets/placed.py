@@ -1,8 +1,8 @@
 """placed: whether slices lie where they were prescribed, from what the console says it set and from the images."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -27,10 +27,11 @@ REPEAT: Final = "prescribe anew from a new scout, or go on with the slices as th
 def placed(context: Context, mm: float = 1.0, deg: float = 1.0, moved_mm: float = 3.6, moved_deg: float = 3.0) -> Node:
     """Compare every image with the prescription that the console names at the scan's beginning, if it names one.
 
-    A console says what was asked of it and what it has set, as MRD 1028 `ScansidePrescription`. Flagged are: other
-    values set, a refusal, another patient position, a scout of another subject, a prescription that is stale by time or
-    by a move of the table, an image that lies `mm` or `deg` off what was set, unreadable words. UNKNOWN where an
-    image's directions do not say where it lies. Images bear `Scanside.Prescription…` meta.
+    A console says what was asked of it and what it has set, as MRD 1028 `ScansidePrescription`; what it has set may
+    have come over the bus instead. Flagged are: other values set, a refusal, another patient position, a scout of
+    another subject, a prescription that is stale by time or by a move of the table, an image that lies `mm` or `deg`
+    off what was set, slices that never came, unreadable words. UNKNOWN where an image's directions do not say where it
+    lies. Images bear `Scanside.Prescription…` meta.
 
     The first half of the slices is laid upon the scout that the prescription names, a volume or slices of three planes:
     beyond `moved_mm` or `moved_deg` the patient has moved since, and the prescription is stale (flag `displaced`).
@@ -89,6 +90,7 @@ class _Desk:
     answer: Answer | None = None
     worst: Apart | None = None
     images: int = 0
+    come: set[int] = field(default_factory=set)  # slices of the stack that was set
     told: bool = False
     lost: bool = False  # whether an image was told of that does not say where it lies
     judged: bool = False
@@ -117,18 +119,26 @@ class _Desk:
         if self.displaced is not None:
             self.displaced.see(image)
             yield from self.displaced.told()
+        yield from self._heard(image)
+        if self.answer is not None and self.answer.stack is not None and not wrong_with(self.answer.stack):
+            yield from self._compared(image, self.answer.stack)
+
+    def _heard(self, image: Image) -> Iterator[Flag]:
+        if self.answer is None and self.asked is not None:
+            self.answer = self.context.memory.answers.get((self.asked.id,))
         if not self.judged and self.answer is not None:
             self.judged = True
             for text in self._otherwise(self.answer, image.header):
                 yield self._flag(Severity.WARN, text)
-        if self.answer is None or self.answer.stack is None or wrong_with(self.answer.stack):
-            return
+
+    def _compared(self, image: Image, stack: Stack) -> Iterator[Flag]:
         try:
-            off = _off(image.header, self.answer.stack)
+            shown, off = _off(image.header, stack)
         except PeerError as error:
             yield from self._nowhere(image, str(error))
             return
         self.images += 1
+        self.come.update(shown)
         if self.worst is None or off.centre_mm > self.worst.centre_mm or off.turn_deg > self.worst.turn_deg:
             self.worst = off
         if off.beyond(self.mm, self.deg) and not self.told:
@@ -145,9 +155,16 @@ class _Desk:
             yield unknown(self.context, f"no image of scout '{self.asked.scout_measurement_id}' is known here")
         if self.worst is not None and not self.told:
             text = f"{self.images} images lie where the console said it had set them, {self.worst} off at worst"
-            yield self._flag(Severity.PASS, text, score=round(self.worst.centre_mm, 3))
+            yield self._flag(*self._whole(text), score=round(self.worst.centre_mm, 3))
         elif self.asked is not None and self.answer is None:
             yield self._flag(Severity.UNKNOWN, "the console names a prescription and not what it set")
+
+    def _whole(self, text: str) -> tuple[Severity, str]:
+        """The verdict on images that lie as they should: whether all of them have come."""
+        wanted = 0 if self.answer is None or self.answer.stack is None else self.answer.stack.slices
+        if len(self.come) >= wanted:
+            return Severity.PASS, text
+        return Severity.WARN, f"{text}; {wanted - len(self.come)} of {wanted} slices never came"
 
     def meta(self) -> Meta:
         """What an image says of its prescription, once the console has answered."""
@@ -195,8 +212,10 @@ class _Desk:
         return self.context.flag(CODE, severity, text, **{**advice, **unit, **more})
 
 
-def _off(header: Record, stack: Stack) -> Apart:
-    """How far an image is off the nearest slice of a stack: place, directions, field of view.
+def _off(header: Record, stack: Stack) -> tuple[Iterable[int], Apart]:
+    """The slices of a stack that an image shows, and how far it is off the nearest: place, directions, field of view.
+
+    A volume shows all of them.
 
     Raises PeerError for an image without a place, or with left-handed directions, which no rotation takes to a stack's.
     """
@@ -205,9 +224,10 @@ def _off(header: Record, stack: Stack) -> Apart:
         raise PeerError(f"read, phase and slice direction are {hand.value}; right-handed ones were wanted")
     grid = grid_of(header)
     places = centres_mm(stack)
-    nearest = places[np.linalg.norm(places - np.array(grid.position_mm), axis=1).argmin()]
-    one = stack.model_copy(update={"centre_mm": tuple(nearest.tolist()), "slices": 1})
-    return apart(one, _of(grid, stack))
+    number = int(np.linalg.norm(places - np.array(grid.position_mm), axis=1).argmin())
+    one = stack.model_copy(update={"centre_mm": tuple(places[number].tolist()), "slices": 1})
+    shown = (number,) if header["matrix_size"][2] <= 1 else range(stack.slices)
+    return shown, apart(one, _of(grid, stack))
 
 
 def _of(grid: Grid, like: Stack) -> Stack:

@@ -176,13 +176,14 @@ def test_with_keys_a_console_answers_those_it_admits(tmp_path):
 
 
 def test_only_what_has_a_place_is_asked_and_everything_passes():
-    flags = []
+    flags, here = [], context()
     with console(answer()) as address:
         made = Console(Site(address, patience=LONG))
         messages = [Text("an image"), REFUSED, ASKED, Text("the end")]
-        assert list(asking(context(), made, flags.append)(iter(messages))) == messages
+        assert list(asking(here, made, flags.append)(iter(messages))) == messages
         made.close()
     (flag,) = flags
+    assert here.memory.answers.get((ASKED.id,)).decision == "accepted"
     assert (flag.code, flag.severity) == ("console_answer", Severity.PASS)
     assert flag.evidence == {"plan": "brain_axial", "prescription": ASKED.id}
 

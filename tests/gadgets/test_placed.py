@@ -87,6 +87,22 @@ def test_images_that_lie_where_they_were_set_pass_and_say_by_which_prescription(
     }  # fmt: skip
 
 
+def test_slices_that_never_came_are_told_of():
+    told = flags(word(asked()), word(answer()), *list(images())[:3])[-1]
+    assert told.severity is Severity.WARN
+    assert "3 images lie where the console said" in told.message
+    assert "2 of 5 slices never came" in told.message
+
+
+def test_what_the_console_set_may_have_come_over_the_bus():
+    here = context(of=SCAN)
+    here.memory.answers.put((ID,), answer(decision="overridden", stack=STACK.model_copy(update={"slices": 4})))
+    got = list(placed(here)(iter([word(asked()), *images()])))
+    first = next(message for message in got if isinstance(message, Flag))
+    assert "the console set other values (overridden): 4 instead of 5 slices" in first.message
+    assert got[-2].meta["Scanside.PrescriptionDecision"] == "overridden"
+
+
 def test_a_scan_without_prescription_passes_by_as_it_is():
     sent = [*images(), Feedback("SomethingElse", b"1")]
     assert all(got is one for got, one in zip(run(*sent), sent, strict=True))
