@@ -14,7 +14,7 @@ from tests.making import headers, scan
 
 SIZE = 32
 COILS = 4
-PATIENCE_S = 20.0  # a server that says nothing for so long hangs
+PATIENCE_S = 60.0  # a server that says nothing for so long hangs
 
 
 def phantom(coils=COILS, size=SIZE):
