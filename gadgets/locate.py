@@ -26,7 +26,7 @@ __all__ = ["locate"]
 CODE: Final = "locate"
 TASK: Final = "landmarks"
 OPENING_S: Final = 20.0  # how long the end of a scout waits for the network to be opened
-PATIENCE_MS: Final = 1000.0  # for each answer, where the scan protocol has no [deadlines] locate
+PATIENCE_S: Final = 20.0  # for each answer: later than wanted is of more use than never, but a network may hang
 INCOMPLETE: Final = "missing_lines"  # flag of an image that lacks some
 
 
@@ -34,8 +34,8 @@ def locate(context: Context, anatomy: str = "", plan: str = "") -> Node:
     """Collect a scout's images, let the networks that [engines] names find landmarks, and prescribe a plan, or all.
 
     Images leave at once. One volume or slices in any planes; of several volumes the last counts. What is prescribed
-    leaves as `prescribe` sends it. Networks that fail, or do not answer within [deadlines] locate (ms, 1000 if it is
-    not there), cost a flag UNKNOWN; after a scan that broke off nothing is prescribed.
+    leaves as `prescribe` sends it; later than [deadlines] locate, in ms from the last image on, costs a warning.
+    Networks that fail or hang cost a flag UNKNOWN; after a scan that broke off nothing is prescribed.
     Planes that the console has set for the same subject before come back, where a folder of prior exams was given.
     """
     engines = context.protocol.engines
@@ -104,7 +104,7 @@ def _located(context: Context, loan: Loan, seen: _Collected, anatomy: str, plan:
         return
     try:
         scout = _scout(context, seen)
-        found = find(scout, template_of(opened.model), *_networks(context, loan, opened), context.helpers)
+        found = find(scout, template_of(opened.model), *_networks(loan, opened), context.helpers)
     except EngineError as error:
         yield nothing(context, f"the network failed: {error}", model_hash=opened.model.hash)
         return
@@ -132,12 +132,11 @@ def _never_came(context: Context, seen: _Collected) -> str:
     return f"incomplete: {lost} of {len(announced)} slices never came, slice {first} first; take a new scout"
 
 
-def _networks(context: Context, loan: Loan, opened: Opened) -> tuple[Infer, Infer]:
-    """The networks for the whole scout and for what is near, each with its deadline."""
-    patience_s = context.protocol.deadlines.get(CODE, PATIENCE_MS) / 1e3
+def _networks(loan: Loan, opened: Opened) -> tuple[Infer, Infer]:
+    """The networks for the whole scout and for what is near."""
     return (
-        lambda tensors: loan.run(opened.whole, dict(tensors), patience_s),
-        lambda tensors: loan.run(opened.cascades[0], dict(tensors), patience_s),
+        lambda tensors: loan.run(opened.whole, dict(tensors), PATIENCE_S),
+        lambda tensors: loan.run(opened.cascades[0], dict(tensors), PATIENCE_S),
     )
 
 

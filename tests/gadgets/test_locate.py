@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import gadgets.locate
 from gadgets.lend import Lender
 from gadgets.locate import locate
 from protocols.events import Flag, Prescription, Severity
@@ -72,6 +73,15 @@ def test_without_its_network_images_leave_and_one_flag_is_unknown(tmp_path, lend
     assert isinstance(got[0], Image)
     (flag,) = got[1:]
     assert (flag.code, flag.severity) == ("prescription", Severity.UNKNOWN)
+
+
+def test_a_network_that_hangs_costs_a_flag_and_no_image(lender, monkeypatch):
+    monkeypatch.setattr(gadgets.locate, "PATIENCE_S", 0.0)
+    got = run(lender, image())
+    assert isinstance(got[0], Image)
+    (flag,) = got[1:]
+    assert flag.severity is Severity.UNKNOWN
+    assert "the network failed: no answer within 0 s" in flag.message
 
 
 @pytest.mark.parametrize(
