@@ -141,7 +141,7 @@ class _Desk:
 
     def _begin(self, made: Reconstruction) -> Iterator[Message]:
         """Give the frame to the network, or say why not."""
-        self._turns.came(made.arrived_ns)
+        self._turns.came(made.arrived_ns, self._due_ns(made))
         opened = self._loan.state()
         if isinstance(opened, str):
             yield self._alone(made, "network_unusable", f"network {self._loan.name}: {opened}")

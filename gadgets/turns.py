@@ -21,19 +21,21 @@ class Turns:
         self._before_ns: float | None = None  # last readout of the frame before
         self._told_ns = 0.0
         self._blocked = 0.0, 0.0  # between these times a frame that can be in time would be begun
+        self._allowed_ns = 0.0  # from then until it is due
         self._costs_ms: tuple[float, ...] = (USUAL_MS,)
 
     def told(self) -> None:
         """Take note that a frame was told early."""
         self._told_ns = time.monotonic_ns()
 
-    def came(self, arrived_ns: float) -> None:
+    def came(self, arrived_ns: float, due_ns: float) -> None:
         """Take note of a frame, which had its last readout then: in a series the next one keeps the same distance."""
         if self._before_ns is not None:
             period = arrived_ns - self._before_ns
             lead = arrived_ns - self._told_ns if self._told_ns > self._before_ns else 0.0
             begins = arrived_ns + period - lead
             self._blocked = begins, begins + min(period, OVERDUE_NS)
+            self._allowed_ns = due_ns - arrived_ns + lead
         self._before_ns = arrived_ns
 
     def drawn(self, took_ms: float) -> None:
@@ -45,7 +47,7 @@ class Turns:
         self._blocked = 0.0, 0.0
 
     def first(self, waiting: Sequence[Job | Sketch]) -> int | None:
-        """The oldest that may still be in time, or a late one if no frame comes meanwhile; None: nothing now.
+        """The oldest that may still be in time, or a late one if it makes no other late; None: nothing now.
 
         What waits for its inverse leaves the others their turn.
         """
@@ -54,6 +56,6 @@ class Turns:
         timely = next((n for n in able if isinstance(waiting[n], Sketch) or waiting[n].due_ns > now), None)
         if timely is not None or not able:
             return timely
-        begins, ends = self._blocked
-        gap = not begins - max(self._costs_ms) * 1e6 < now < ends
-        return able[0] if gap or len(waiting) >= self._crowd else None
+        (begins, ends), cost_ns = self._blocked, max(self._costs_ms) * 1e6
+        spoils = begins - cost_ns < now < ends and cost_ns < self._allowed_ns
+        return None if spoils and len(waiting) < self._crowd else able[0]

@@ -33,11 +33,15 @@ def turns():
     return Turns(CROWD)
 
 
-def expecting(turns, in_s):
+def expecting(turns, in_s, deadline_s=60):
     """The next frame of a series is begun then."""
     now = time.monotonic_ns()
     for before in (20, 10):
-        turns.came(now + (in_s - before) * SECOND)
+        came(turns, now + (in_s - before) * SECOND, deadline_s)
+
+
+def came(turns, arrived_ns, deadline_s=60):
+    turns.came(arrived_ns, arrived_ns + deadline_s * SECOND)
 
 
 def test_a_frame_that_can_be_in_time_goes_before_those_that_are_late_already(turns):
@@ -81,15 +85,22 @@ def test_how_long_a_frame_takes_is_learned(turns):
 def test_the_next_frame_is_expected_as_early_as_the_last_one_was_told(turns, early):
     now = time.monotonic_ns()
     turns.drawn(400.0)
-    turns.came(now - 0.05 * SECOND)
+    came(turns, now - 0.05 * SECOND)
     if early:
         turns.told()
-    turns.came(now + 0.25 * SECOND)
+    came(turns, now + 0.25 * SECOND)
     assert turns.first([job(-1)]) == (None if early else 0)
 
 
 def test_late_frames_are_not_held_back_for_a_frame_that_does_not_come(turns):
     expecting(turns, -1)
+    assert turns.first([job(-1)]) == 0
+
+
+def test_late_frames_are_not_held_back_where_no_frame_can_be_in_time(turns):
+    expecting(turns, 0.05, deadline_s=0.25)
+    assert turns.first([job(-1)]) is None
+    turns.drawn(300.0)
     assert turns.first([job(-1)]) == 0
 
 
