@@ -12,6 +12,7 @@ from pydantic import Field
 
 from engines.linear.calibration import Calibration, MapMethod, Solver, grappa_for, learn, solver_of
 from engines.linear.columns import Columns, invert_columns
+from engines.linear.coming import Coming
 from engines.linear.errors import LinearError
 from engines.linear.slab import learn_slab
 from gadgets.context import Context
@@ -74,7 +75,7 @@ class _Desk:
         self._grappa = grappa
         self._inverse_bytes = 0
         self._at_once = "network" not in dict(context.protocol.chain.nodes)  # a network's own inverse goes first
-        self._begun: dict[int, tuple[Columns, Future[Solver | None]]] = {}
+        self._begun: dict[int, tuple[Columns, Future[Solver | None], Coming]] = {}
         self._series = context.scan.encodings[0].repeats
 
     def begin(self, slice_: int, reference: Reference) -> Calibrated:
@@ -103,8 +104,9 @@ class _Desk:
         if self._context.scan.measurement_id and not slab:
             self._context.memory.calibrations.put((self._context.scan.measurement_id, slice_), made)
         if made.problem is not None and (self._series or slab) and self._has_room(made.problem):
-            self._begun[slice_] = made.problem, Future()
-            made = replace(made, solver=self._begun[slice_][1])
+            coming = Coming(made.problem.maps.shape[2])
+            self._begun[slice_] = made.problem, Future(), coming
+            made = replace(made, solver=self._begun[slice_][1], coming=coming)
             if self._at_once:
                 self._invert(slice_)
         return made
@@ -135,10 +137,10 @@ class _Desk:
         if begun is not None:
             begun[1].set_result(solver)
 
-    def _inverted(self, problem: Columns, solver: "Future[Solver | None]") -> None:
+    def _inverted(self, problem: Columns, solver: "Future[Solver | None]", coming: Coming) -> None:
         began = time.perf_counter()
         try:
-            inverse = invert_columns(problem, self._context.cancelled, workers=self._context.workers)
+            inverse = invert_columns(problem, self._context.cancelled, workers=self._context.workers, then=coming.see)
             solver.set_result(None if inverse is None else solver_of(inverse))
         except (LinearError, np.linalg.LinAlgError) as error:
             solver.set_exception(error)

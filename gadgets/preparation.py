@@ -14,9 +14,10 @@ import structlog
 from numpy.typing import NDArray
 
 from engines.linear.calibration import Calibration
+from engines.linear.columns import nothing
 from engines.linear.errors import LinearError
 from engines.unrolled.balance import KEPT
-from engines.unrolled.begun import linear_solver, serves_linear
+from engines.unrolled.begun import linear_solver, serves_linear, suits_linear
 from engines.unrolled.prepared import Prepared, expected_lines, inverse_bytes, make_inverse, make_ready, prepare
 from gadgets.context import Context
 from protocols.messages import Calibrated
@@ -151,7 +152,9 @@ class Preparations:
 
         make = make_ready if self._series else make_inverse  # a predictor takes longer than the iteration it saves
         try:
-            make(prepared, in_vain, self._context.workers)
+            coming = prepared.calibration.coming
+            see = coming.see if coming is not None and suits_linear(prepared) else nothing
+            make(prepared, in_vain, self._context.workers, see)
         except (LinearError, np.linalg.LinAlgError) as error:
             log.warning("not all is ready for the network", session=self._context.session, error=str(error))
         self._context.took("network inverse", (time.perf_counter() - began) * 1e3)

@@ -8,7 +8,7 @@ from gadgets.draw import Job, Sketch
 
 __all__ = ["Turns"]
 
-USUAL_MS: Final = 100.0  # that a frame is expected to take before one was drawn
+USUAL_MS: Final = 200.0  # that a frame is expected to take before one was drawn
 LATELY: Final = 4  # frames, of which the slowest counts
 OVERDUE_NS: Final = 500e6  # after which a frame that was to come is no longer waited for
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.linear.columns import ColumnInverse, Columns, prepare_columns, solve_columns
+from engines.linear.coming import Coming
 from engines.linear.espirit import espirit_maps
 from engines.linear.grappa import GrappaWeights, fit_grappa
 from engines.linear.maps import bounding_box, support, walsh_maps
@@ -60,6 +61,7 @@ class Calibration:
     iteration: "Future[ColumnIteration] | None" = None  # to solve the problem while its inverse is not there
     grappa: GrappaWeights | None = None
     solver: "Future[Solver | None] | None" = None  # of the problem, perhaps still in a worker
+    coming: Coming | None = None  # how long that worker will take
 
 
 def learn(

@@ -1,7 +1,9 @@
 """From the lines of one frame to one complex image: which method fits, and what it costs in noise."""
 
 from concurrent.futures import Executor
+from concurrent.futures import TimeoutError as NotInTime
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -32,6 +34,8 @@ Mask: TypeAlias = NDArray[np.bool_]
 Method: TypeAlias = Literal["auto", "live", "exact", "grappa", "cg", "zero_filled"]
 
 FEWEST_CALIBRATION_LINES = 8
+SOON_S = 0.25  # an iteration takes about as long, and takes it from the inverse
+MORE_S = 0.05  # from the last column to the solver
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +130,14 @@ def _grappa(hybrid: Complex, acquired: Mask, calibration: Calibration) -> Made:
 
 
 def _ready(calibration: Calibration) -> Solver | None:
-    """What solves the columns at once, if a worker has finished it; an error in the worker is raised here."""
-    if calibration.solver is None or not calibration.solver.done():
+    """What solves the columns at once, if a worker has finished it, or will have before an iteration would be done.
+
+    An error in the worker is raised here.
+    """
+    if calibration.solver is None:
         return None
-    return calibration.solver.result()
+    remaining_s = inf if calibration.coming is None else calibration.coming.remaining_s()
+    try:
+        return calibration.solver.result(2 * remaining_s + MORE_S if remaining_s <= SOON_S else 0.0)
+    except NotInTime:
+        return None

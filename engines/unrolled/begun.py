@@ -21,7 +21,7 @@ from engines.unrolled.problem import as_box, begin, normal_image
 from engines.unrolled.returned import give_back
 from engines.unrolled.trust import predicted_lines
 
-__all__ = ["Begun", "begin_frame", "linear_solver", "serves_linear", "start_frame"]
+__all__ = ["Begun", "begin_frame", "linear_solver", "serves_linear", "start_frame", "suits_linear"]
 
 Complex: TypeAlias = NDArray[np.complex64]
 Planes: TypeAlias = NDArray[np.float32]
@@ -70,14 +70,19 @@ def start_frame(prepared: Prepared, hybrid: Complex, helpers: Executor | None = 
     return (normal, start) if prepared.averages == 1 else (normal * scale, start * scale)
 
 
-def serves_linear(prepared: Prepared) -> bool:
-    """Whether the linear image can come from the network's inverse as well as from one of its own."""
+def suits_linear(prepared: Prepared) -> bool:
+    """Whether the linear image could come from the network's inverse as well as from one of its own."""
     smallest, largest = LIKE
+    problem = prepared.box.columns_problem
+    dense = prepared.box.alias == prepared.box.padded[0]
+    return bool(dense and problem.acquired.mean() >= FEWEST and smallest <= problem.regularisation <= largest)
+
+
+def serves_linear(prepared: Prepared) -> bool:
+    """Whether it can: all that it takes is there."""
     ready = prepared.problem is not None and prepared.problem.dense is not None
     whole = prepared.predictor is not None or not len(prepared.withheld)
-    problem = prepared.box.columns_problem
-    enough = problem.acquired.mean() >= FEWEST
-    return bool(ready and whole and enough and smallest <= problem.regularisation <= largest)
+    return ready and whole and suits_linear(prepared)
 
 
 def linear_solver(prepared: Prepared) -> Solver:

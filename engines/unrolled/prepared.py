@@ -101,20 +101,35 @@ def inverse_bytes(prepared: Prepared) -> int:
     return 8 * width * (height * (prepared.box.alias + dense + samples) + 2 * samples**2)
 
 
-def make_inverse(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
+def make_inverse(
+    prepared: Prepared,
+    cancelled: Callable[[], bool] = never,
+    workers: Executor | None = None,
+    then: Callable[[Block], None] = nothing,
+) -> None:
     """Make the inverse: half a second, for a worker; one of `workers` helps, if one is free.
 
-    It cannot be written then: engines round it, or hand it to a GPU, once.
+    It cannot be written then: engines round it, or hand it to a GPU, once. What comes `then` hears of each block.
     """
-    _make(prepared, None, cancelled, workers, nothing)
+    _make(prepared, None, cancelled, workers, then)
 
 
-def make_ready(prepared: Prepared, cancelled: Callable[[], bool] = never, workers: Executor | None = None) -> None:
+def make_ready(
+    prepared: Prepared,
+    cancelled: Callable[[], bool] = never,
+    workers: Executor | None = None,
+    then: Callable[[Block], None] = nothing,
+) -> None:
     """Make all that makes frames fast: the inverse, and what predicts the withheld lines and gives them back."""
-    predictor: Predictor | None = None
-    see: Callable[[Block], None] = nothing
-    if len(prepared.withheld):
-        predictor, see = begin_predictor(prepared.box.columns_problem, prepared.withheld)
+    if not len(prepared.withheld):
+        _make(prepared, None, cancelled, workers, then)
+        return
+    predictor, predict = begin_predictor(prepared.box.columns_problem, prepared.withheld)
+
+    def see(block: Block) -> None:
+        predict(block)
+        then(block)
+
     _make(prepared, predictor, cancelled, workers, see)
 
 
