@@ -115,6 +115,7 @@ class _Desk:
             self._begin_early(got)
         elif isinstance(got, Reconstruction):
             yield from self._begin(got)
+            self._turns.came(got.arrived_ns, self._due_ns(got))  # now that it waits, no late one slips in before it
         elif isinstance(got, Calibrated):
             self._foresee(got)
         elif got is not None:
@@ -141,7 +142,6 @@ class _Desk:
 
     def _begin(self, made: Reconstruction) -> Iterator[Message]:
         """Give the frame to the network, or say why not."""
-        self._turns.came(made.arrived_ns, self._due_ns(made))
         opened = self._loan.state()
         if isinstance(opened, str):
             yield self._alone(made, "network_unusable", f"network {self._loan.name}: {opened}")
