@@ -18,7 +18,7 @@ def artefacts(context: Context, depth: int = 32) -> Node:
     artefacts (ms, 1000 if it is not there), is not asked again in this scan, and one flag says so: UNKNOWN.
     """
     engines = context.protocol.engines
-    examiner = Examiner(context, context.lender.borrow(engines.models[CODE], engines.backends))
+    examiner = Examiner(context, context.lender.borrow(engines.models[CODE], engines.backends, stands_back=True))
 
     def examine(message: Message) -> Iterator[Message]:
         if isinstance(message, Image):

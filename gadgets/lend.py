@@ -16,6 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from protocols.priority import PREPARING, stand_back
 
 if TYPE_CHECKING:  # imported where the first network is opened: a server without networks does without them
     from engines.engine import Engine
@@ -23,6 +24,7 @@ if TYPE_CHECKING:  # imported where the first network is opened: a server withou
 
 __all__ = ["Lender", "Loan", "Opened"]
 
+THREADS: Final = 2  # of a network that frames wait for
 PATIENCE_S: Final = 5.0  # an engine that says nothing for so long is given up for this frame
 Tensors = Mapping[str, NDArray[Any]]
 log = structlog.get_logger()
@@ -67,13 +69,17 @@ class Opened:
 class Loan:
     """One network and the thread that it lives in."""
 
-    def __init__(self, name: str, backends: tuple[str, ...], *, allow_unsigned: bool = False) -> None:
+    def __init__(
+        self, name: str, backends: tuple[str, ...], *, allow_unsigned: bool = False, stands_back: bool = False
+    ) -> None:
         self.name = name
         self._allow_unsigned = allow_unsigned
+        self._threads = 1 if stands_back else THREADS
         self._stack = ExitStack()
         self._closed = threading.Event()
         self._said: set[str] = set()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"engine {name}")
+        slow = (stand_back, (PREPARING,)) if stands_back else ()
+        self._thread = ThreadPoolExecutor(1, f"engine {name}", *slow)
         self._opening: Future[Opened] = self._thread.submit(self._open, backends)
 
     def state(self) -> Opened | str:
@@ -164,7 +170,9 @@ class Loan:
 
         if self._closed.is_set():
             raise EngineError("it was closed while it was being opened")
-        return self._stack.enter_context(open_engine(model, backend, graph=graph, tell=self._tell))
+        return self._stack.enter_context(
+            open_engine(model, backend, graph=graph, threads=self._threads, tell=self._tell)
+        )
 
     def _tell(self, line: str) -> None:
         """Log what an engine has to say, each line once: every graph says the same of the same folder of plans."""
@@ -178,15 +186,19 @@ class Lender:
 
     def __init__(self, *, allow_unsigned: bool = False) -> None:
         self._allow_unsigned = allow_unsigned
-        self._loans: dict[tuple[str, tuple[str, ...]], Loan] = {}
+        self._loans: dict[tuple[str, tuple[str, ...], bool], Loan] = {}
         self._lock = threading.Lock()
 
-    def borrow(self, name: str, backends: tuple[str, ...]) -> Loan:
-        """A network by its model's name or folder; begins to open it at once, and does not wait."""
+    def borrow(self, name: str, backends: tuple[str, ...], *, stands_back: bool = False) -> Loan:
+        """A network by its model's name or folder; begins to open it at once, and does not wait.
+
+        One that `stands_back`, because nothing waits for what it says, has one processor, and that when it is free.
+        """
+        key = name, backends, stands_back
         with self._lock:
-            if (name, backends) not in self._loans:
-                self._loans[name, backends] = Loan(name, backends, allow_unsigned=self._allow_unsigned)
-            return self._loans[name, backends]
+            if key not in self._loans:
+                self._loans[key] = Loan(name, backends, allow_unsigned=self._allow_unsigned, stands_back=stands_back)
+            return self._loans[key]
 
     def engines(self) -> dict[str, str]:
         """What runs each network, or why nothing does, by model: for Health."""

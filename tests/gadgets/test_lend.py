@@ -1,7 +1,9 @@
 """Networks are opened beside everything else, and nobody waits for one that is not wanted any more."""
 
+import os
+import sys
 from contextlib import contextmanager
-from threading import Event
+from threading import Event, get_native_id
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,6 +13,7 @@ import gadgets.lend
 from engines.plans import Plans
 from engines.signing import trusted_keys
 from gadgets.lend import Lender
+from protocols.priority import PREPARING
 from tests.peer import PATIENCE_S
 from tests.tiny_model import make_model
 
@@ -19,11 +22,11 @@ def test_a_network_that_is_closed_while_it_is_being_opened_opens_no_further_grap
     begun, let, graphs, real = Event(), Event(), [], engines.engine.open_engine
 
     @contextmanager
-    def held(model, backend, *, graph, tell):
+    def held(model, backend, *, graph, **more):
         graphs.append(graph)
         begun.set()
         let.wait(PATIENCE_S)
-        with real(model, backend, graph=graph, tell=tell) as engine:
+        with real(model, backend, graph=graph, **more) as engine:
             yield engine
 
     monkeypatch.setattr(engines.engine, "open_engine", held)
@@ -35,6 +38,24 @@ def test_a_network_that_is_closed_while_it_is_being_opened_opens_no_further_grap
     let.set()
     loan.wait(PATIENCE_S)
     assert graphs == ["model"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has priorities by thread")
+@pytest.mark.parametrize(("stands_back", "processors"), [(False, 2), (True, 1)])
+def test_a_network_that_nothing_waits_for_has_one_processor_and_stands_back(
+    tmp_path, monkeypatch, stands_back, processors
+):
+    known, real, usual = [], engines.engine.open_engine, os.getpriority(os.PRIO_PROCESS, 0)
+
+    def noting(*given, threads, **more):
+        known.append((threads, os.getpriority(os.PRIO_PROCESS, get_native_id())))
+        return real(*given, threads=threads, **more)
+
+    monkeypatch.setattr(engines.engine, "open_engine", noting)
+    lender = Lender(allow_unsigned=True)
+    lender.borrow(str(make_model(tmp_path)), ("onnxruntime",), stands_back=stands_back).wait(PATIENCE_S)
+    lender.close()
+    assert set(known) == {(processors, PREPARING if stands_back else usual)}
 
 
 @pytest.fixture
