@@ -60,20 +60,25 @@ class Drawn:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Sketch:
     """A frame for the network before its last lines are there."""
 
     frame: EarlyFrame
     opened: Opened
     preparations: Preparations
-    due_ns: float  # after which it is of no use: its frame is there by then
+    due_ns: float  # after which it is of no use
+    overtaken: bool = False  # by its frame, which is there
+
+    def useless(self, now_ns: int) -> bool:
+        """Whether it need not be begun any more."""
+        return self.overtaken or now_ns >= self.due_ns
 
     def able(self, now_ns: int) -> bool:
         """Whether it can be begun, or is of no use any more."""
         frame = self.frame
         ready = self.preparations.ready(int(frame.header["idx"]["slice"]), frame.acquired[0])
-        return now_ns >= self.due_ns or ready is not None
+        return self.useless(now_ns) or ready is not None
 
 
 class Artist:
@@ -109,7 +114,7 @@ class Artist:
     def _sketch(self, job: Sketch) -> None:
         """Draw early what can be; what goes wrong goes wrong again, and is told, when the frame is complete."""
         frame = job.frame
-        if job.due_ns <= time.monotonic_ns():
+        if job.useless(time.monotonic_ns()):
             return
         ready = job.preparations.ready(int(frame.header["idx"]["slice"]), frame.acquired[0])
         if ready is None or frame.hybrid[:, 0].shape != ready.calibration.maps.shape:

@@ -98,7 +98,7 @@ class _Desk:
         self._count = 0
         self._whitened = False
         self._told = False
-        self._sketching = False
+        self._sketch: Sketch | None = None  # until it is drawn
 
     def patience_s(self) -> float | None:
         """How long the image that waits longest may wait on; None where none does."""
@@ -109,7 +109,7 @@ class _Desk:
     def take(self, got: Message | Answer[Drawn | None] | None) -> Iterator[Message]:
         """Send on what can be sent now."""
         if isinstance(got, Answer):
-            self._sketching = self._sketching and got.value is not None
+            self._sketch = self._sketch if got.value is not None else None
             yield from self._answered(got.value) if got.value is not None else ()
         elif isinstance(got, EarlyFrame):
             self._begin_early(got)
@@ -132,16 +132,19 @@ class _Desk:
             calibrated.result.add_done_callback(lambda _: calibrated.invert())
 
     def _begin_early(self, frame: EarlyFrame) -> None:
-        """Let the network begin before the last lines are there, if nothing else of its work can be in time."""
+        """Let the network begin before the last lines are there."""
         self._turns.told()
         opened = self._loan.state()
-        free = self._side.idle or (self._replaces and not self._waiting and not self._sketching)
+        free = self._sketch is None if self._replaces else self._side.idle
         if free and isinstance(opened, Opened):
             due_ns = time.monotonic_ns() + EARLY_MS * 1e6
-            self._sketching = self._side.give(Sketch(frame, opened, self._preparations, due_ns))
+            sketch = Sketch(frame, opened, self._preparations, due_ns)
+            self._sketch = sketch if self._side.give(sketch) else None
 
     def _begin(self, made: Reconstruction) -> Iterator[Message]:
         """Give the frame to the network, or say why not."""
+        if self._sketch is not None:
+            self._sketch.overtaken = True
         opened = self._loan.state()
         if isinstance(opened, str):
             yield self._alone(made, "network_unusable", f"network {self._loan.name}: {opened}")

@@ -63,6 +63,12 @@ def test_an_early_frame_that_is_of_no_use_any_more_is_let_go_at_once(turns):
     assert turns.first([job(-1, there=False), sketch(-1, there=False)]) == 1
 
 
+def test_an_early_frame_that_its_frame_has_overtaken_is_let_go_at_once(turns):
+    overtaken = sketch(60, there=False)
+    overtaken.overtaken = True
+    assert turns.first([job(60, there=False), overtaken]) == 1
+
+
 def test_a_late_frame_is_made_where_the_next_one_is_far(turns):
     assert turns.first([job(-1)]) == 0
     expecting(turns, 5)
