@@ -29,7 +29,6 @@ __all__ = ["network"]
 
 DEPTH: Final = 8  # frames that may wait for the network; beyond that the linear image goes out alone
 CROWD: Final = 6  # frames beyond which those that are late are not held back
-EARLY_MS: Final = 200.0  # for which a frame that is told early may wait for the network to begin
 REFUSE_S: Final = 20.0  # how long a scan that is refused without its network waits for it to be opened
 Side: TypeAlias = Aside[Job | Sketch, Drawn | None]
 Share = Annotated[float, Field(ge=0.01, le=0.1)]
@@ -98,7 +97,7 @@ class _Desk:
         self._count = 0
         self._whitened = False
         self._told = False
-        self._sketch: Sketch | None = None  # until it is drawn
+        self._sketch: Sketch | None = None  # the last one, until its frame is there
 
     def patience_s(self) -> float | None:
         """How long the image that waits longest may wait on; None where none does."""
@@ -109,7 +108,6 @@ class _Desk:
     def take(self, got: Message | Answer[Drawn | None] | None) -> Iterator[Message]:
         """Send on what can be sent now."""
         if isinstance(got, Answer):
-            self._sketch = self._sketch if got.value is not None else None
             yield from self._answered(got.value) if got.value is not None else ()
         elif isinstance(got, EarlyFrame):
             self._begin_early(got)
@@ -133,18 +131,20 @@ class _Desk:
 
     def _begin_early(self, frame: EarlyFrame) -> None:
         """Let the network begin before the last lines are there."""
-        self._turns.told()
-        opened = self._loan.state()
-        free = self._sketch is None if self._replaces else self._side.idle
-        if free and isinstance(opened, Opened):
-            due_ns = time.monotonic_ns() + EARLY_MS * 1e6
-            sketch = Sketch(frame, opened, self._preparations, due_ns)
+        opened, ends_ns = self._loan.state(), self._turns.told()
+        if isinstance(opened, Opened) and (self._replaces or self._side.idle):
+            self._overtake()
+            sketch = Sketch(frame, opened, self._preparations, ends_ns)
             self._sketch = sketch if self._side.give(sketch) else None
+
+    def _overtake(self) -> None:
+        if self._sketch is not None:
+            self._sketch.overtaken = True
+            self._sketch = None
 
     def _begin(self, made: Reconstruction) -> Iterator[Message]:
         """Give the frame to the network, or say why not."""
-        if self._sketch is not None:
-            self._sketch.overtaken = True
+        self._overtake()
         opened = self._loan.state()
         if isinstance(opened, str):
             yield self._alone(made, "network_unusable", f"network {self._loan.name}: {opened}")

@@ -10,6 +10,7 @@ __all__ = ["Turns"]
 
 USUAL_MS: Final = 200.0  # that a frame is expected to take before one was drawn
 LATELY: Final = 4  # frames, of which the slowest counts
+FIRST_LEAD_NS: Final = 200e6  # by which a frame is taken to be told before its end, until one has come
 OVERDUE_NS: Final = 500e6  # after which a frame that was to come is no longer waited for
 
 
@@ -22,17 +23,21 @@ class Turns:
         self._told_ns = 0.0
         self._blocked = 0.0, 0.0  # between these times a frame that can be in time would be begun
         self._allowed_ns = 0.0  # from then until it is due
+        self._lead_ns = FIRST_LEAD_NS
         self._costs_ms: tuple[float, ...] = (USUAL_MS,)
 
-    def told(self) -> None:
-        """Take note that a frame was told early."""
+    def told(self) -> float:
+        """Take note that a frame was told early, and say when its last readout should be there."""
         self._told_ns = time.monotonic_ns()
+        return self._told_ns + self._lead_ns
 
     def came(self, arrived_ns: float, due_ns: float) -> None:
         """Take note of a frame, which had its last readout then: in a series the next one keeps the same distance."""
         if self._before_ns is not None:
             period = arrived_ns - self._before_ns
-            lead = arrived_ns - self._told_ns if self._told_ns > self._before_ns else 0.0
+            told = self._told_ns > self._before_ns
+            lead = arrived_ns - self._told_ns if told else 0.0
+            self._lead_ns = lead if told else self._lead_ns
             begins = arrived_ns + period - lead
             self._blocked = begins, begins + min(period, OVERDUE_NS)
             self._allowed_ns = due_ns - arrived_ns + lead
