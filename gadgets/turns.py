@@ -11,6 +11,7 @@ __all__ = ["Turns"]
 USUAL_MS: Final = 200.0  # that a frame is expected to take before one was drawn
 LATELY: Final = 4  # frames, of which the slowest counts
 FIRST_LEAD_NS: Final = 200e6  # by which a frame is taken to be told before its end, until one has come
+LEAST_LEAD_NS: Final = 100e6
 OVERDUE_NS: Final = 500e6  # after which a frame that was to come is no longer waited for
 
 
@@ -27,9 +28,9 @@ class Turns:
         self._costs_ms: tuple[float, ...] = (USUAL_MS,)
 
     def told(self) -> float:
-        """Take note that a frame was told early, and say when its last readout should be there."""
+        """Take note that a frame was told early, and say until when it may be begun so: its last readout comes then."""
         self._told_ns = time.monotonic_ns()
-        return self._told_ns + self._lead_ns
+        return self._told_ns + max(self._lead_ns, LEAST_LEAD_NS)
 
     def came(self, arrived_ns: float, due_ns: float) -> None:
         """Take note of a frame, which had its last readout then: in a series the next one keeps the same distance."""

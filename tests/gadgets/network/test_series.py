@@ -65,8 +65,8 @@ def begun_early(monkeypatch):
 
 
 def test_it_begins_again_where_the_last_lines_have_changed(site, begun_early):
-    made = piecemeal(site(early=OUTER), endless(change=40 * NOISE), lambda _: len(begun_early) == 2)
-    assert len(begun_early) == 2
+    made = piecemeal(site(early=OUTER), endless(change=40 * NOISE), lambda _: len(begun_early) >= 2)
+    assert len(begun_early) >= 2
     assert {image.meta["Scanside.BorrowedLines"] for image in made} == {"0"}
     assert {image.meta["Scanside.Engine"] for image in made} == {"network"}
 
@@ -79,6 +79,6 @@ def test_an_early_image_that_fails_costs_nothing(site, monkeypatch):
         raise EngineError("broken for once")
 
     monkeypatch.setattr(run, "draw_early", fail)
-    made = piecemeal(site(early=OUTER), endless(), lambda _: len(tried) == 2)
-    assert len(tried) == 2
+    made = piecemeal(site(early=OUTER), endless(), lambda _: len(tried) >= 2)
+    assert len(tried) >= 2
     assert {image.meta["Scanside.Engine"] for image in made} == {"network"}

@@ -98,6 +98,15 @@ def test_the_next_frame_is_expected_as_early_as_the_last_one_was_told(turns, ear
     assert turns.first([job(-1)]) == (None if early else 0)
 
 
+def test_a_frame_may_be_begun_early_until_its_last_readout_is_expected(turns):
+    assert turns.told() > time.monotonic_ns()
+    came(turns, time.monotonic_ns())
+    told_ns = time.monotonic_ns()
+    turns.told()
+    came(turns, told_ns + 2 * SECOND)
+    assert 1.9 * SECOND < turns.told() - time.monotonic_ns() < 2.1 * SECOND
+
+
 def test_late_frames_are_not_held_back_for_a_frame_that_does_not_come(turns):
     expecting(turns, -1)
     assert turns.first([job(-1)]) == 0
