@@ -1,6 +1,7 @@
 """The network and the frames of a series: in order, with one inverse, begun before the last lines are there."""
 
 import socket
+import threading
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.gadgets.network.making import NOISE, frame, images, opening
 from tests.peer import PATIENCE_S, wire
 
 OUTER = 3  # lines at the end of a frame that lie far from the centre
+A_LITTLE_S = 0.3
 
 
 def test_all_frames_of_a_series_come_in_order_and_the_inverse_is_made_once(site):
@@ -20,14 +22,16 @@ def test_all_frames_of_a_series_come_in_order_and_the_inverse_is_made_once(site)
     assert {image.meta["Scanside.Engine"] for image in made} == {"network"}
 
 
-def piecemeal(site, frames, enough=lambda _: False):
-    """Images of frames whose last lines come apart, each sent when the image before is there, until it is enough."""
+def piecemeal(site, frames, begun, enough=lambda _: False):
+    """Images of frames whose last lines come when the network has begun, each after the image before, until enough."""
     made = []
     with socket.create_connection(("127.0.0.1", site.server.port), timeout=PATIENCE_S) as sock:
         sock.sendall(wire(opening(site.text)))
         coming = receive(sock.recv_into, Receiver())
         for one in frames:
-            sock.sendall(wire([one.part(slice(0, -OUTER)), Text("{}"), one.part(slice(-OUTER, None))]))
+            sock.sendall(wire([one.part(slice(0, -OUTER)), Text("{}")]))
+            begun.acquire(timeout=A_LITTLE_S)  # it does not begin while there is no frame before, or no inverse
+            sock.sendall(wire([one.part(slice(-OUTER, None))]))
             made.append(next(message for message in coming if isinstance(message, Image)))
             if enough(made[-1]):
                 break
@@ -44,41 +48,51 @@ def endless(change=0.0):
         yield one
 
 
-def test_of_a_series_the_network_has_begun_before_the_last_lines_are_there(site):
-    made = piecemeal(site(early=OUTER), endless(), lambda image: image.meta["Scanside.BorrowedLines"] == str(OUTER))
-    assert made[0].meta["Scanside.BorrowedLines"] == "0"
-    assert made[-1].meta["Scanside.BorrowedLines"] == str(OUTER)
-    assert made[-1].meta["Scanside.Engine"] == "network"
-
-
 @pytest.fixture
 def begun_early(monkeypatch):
-    """Count what was drawn early."""
-    begin, count = run.draw_early, []
+    """Released whenever a network has begun early, or tried to."""
+    begun, real = Begun(), run.draw_early
 
-    def counting(*given):
-        count.append(1)
-        return begin(*given)
+    def noting(*given):
+        begun.release()
+        if begun.fails:
+            raise EngineError("broken for once")
+        return real(*given)
 
-    monkeypatch.setattr(run, "draw_early", counting)
-    return count
+    monkeypatch.setattr(run, "draw_early", noting)
+    return begun
+
+
+class Begun(threading.Semaphore):
+    """How often a network has begun early, and whether that fails."""
+
+    def __init__(self):
+        super().__init__(0)
+        self.times, self.fails = 0, False
+
+    def release(self):
+        self.times += 1
+        super().release()
+
+
+def test_of_a_series_the_network_has_begun_before_the_last_lines_are_there(site, begun_early):
+    seen = piecemeal(
+        site(early=OUTER), endless(), begun_early, lambda image: image.meta["Scanside.BorrowedLines"] == str(OUTER)
+    )
+    assert seen[0].meta["Scanside.BorrowedLines"] == "0"
+    assert seen[-1].meta["Scanside.BorrowedLines"] == str(OUTER)
+    assert seen[-1].meta["Scanside.Engine"] == "network"
 
 
 def test_it_begins_again_where_the_last_lines_have_changed(site, begun_early):
-    made = piecemeal(site(early=OUTER), endless(change=40 * NOISE), lambda _: len(begun_early) >= 2)
-    assert len(begun_early) >= 2
+    made = piecemeal(site(early=OUTER), endless(change=40 * NOISE), begun_early, lambda _: begun_early.times >= 2)
+    assert begun_early.times >= 2
     assert {image.meta["Scanside.BorrowedLines"] for image in made} == {"0"}
     assert {image.meta["Scanside.Engine"] for image in made} == {"network"}
 
 
-def test_an_early_image_that_fails_costs_nothing(site, monkeypatch):
-    tried = []
-
-    def fail(*_):
-        tried.append(1)
-        raise EngineError("broken for once")
-
-    monkeypatch.setattr(run, "draw_early", fail)
-    made = piecemeal(site(early=OUTER), endless(), lambda _: len(tried) >= 2)
-    assert len(tried) >= 2
+def test_an_early_image_that_fails_costs_nothing(site, begun_early):
+    begun_early.fails = True
+    made = piecemeal(site(early=OUTER), endless(), begun_early, lambda _: begun_early.times >= 2)
+    assert begun_early.times >= 2
     assert {image.meta["Scanside.Engine"] for image in made} == {"network"}
