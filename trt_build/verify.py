@@ -106,16 +106,17 @@ def verify(
     lost = _module(TRUTH).missing()
     if lost is not None:
         raise EngineError(f"{TRUTH}, which is the truth here: {lost}")
-    known = list(setups)
+    known, names = list(setups), list(_candidates(backends))
     for graphs in _apart(model):
-        jobs = [replace(job_of(model, graph), precisions=("single",)) for graph in graphs]
+        jobs = {graph: replace(job_of(model, graph), precisions=("single",)) for graph in graphs}
         with _opened(TRUTH, jobs) as opened:
             for graph, one in opened.items():
                 self_test(one.infer, model, graph, "single")
             scans = [scan for setup in known for scan in _scans(graphs[0], _made_by(opened, model), setup)]
-        for name in _candidates(backends):
+        for name in names:
             for precision in PRECISIONS:
-                yield from _judged(name, model, [replace(job, precisions=(precision,)) for job in jobs], scans, plans)
+                asked = {graph: replace(job, precisions=(precision,)) for graph, job in jobs.items()}
+                yield from _judged(name, model, asked, scans, plans)
 
 
 def _apart(model: Model) -> list[tuple[str, ...]]:
@@ -135,10 +136,10 @@ def _candidates(backends: Sequence[str]) -> Iterator[str]:
 
 
 @contextmanager
-def _opened(name: str, jobs: Sequence[Job]) -> Iterator[dict[str, Opened]]:
+def _opened(name: str, jobs: Mapping[str, Job]) -> Iterator[dict[str, Opened]]:
     """By graph."""
     with ExitStack() as stack:
-        yield {job.name.partition("/")[2]: stack.enter_context(_module(name).open_graph(job)) for job in jobs}
+        yield {graph: stack.enter_context(_module(name).open_graph(job)) for graph, job in jobs.items()}
 
 
 def _made_by(opened: Mapping[str, Opened], model: Model) -> Make:
@@ -201,9 +202,9 @@ def _scans(graph: str, make: Make, setup: Known) -> Iterator[_Scan | _Shown]:
 
 
 def _judged(
-    name: str, model: Model, jobs: Sequence[Job], scans: Sequence[_Scan | _Shown], plans: Plans
+    name: str, model: Model, jobs: Mapping[str, Job], scans: Sequence[_Scan | _Shown], plans: Plans
 ) -> Iterator[Verdict]:
-    precision = jobs[0].precisions[0]
+    (precision,) = next(iter(jobs.values())).precisions
     try:
         with _opened(name, jobs) as opened:
             if any(one.precision != precision for one in opened.values()):
@@ -213,8 +214,7 @@ def _judged(
     except EngineError as error:
         if precision == "single":
             unknown = float("nan")
-            graphs = _named([job.name.partition("/")[2] for job in jobs])
-            yield Verdict(graphs, name, "", precision, unknown, unknown, unknown, unknown, str(error))
+            yield Verdict(_named(list(jobs)), name, "", precision, unknown, unknown, unknown, unknown, str(error))
         return
     for key in keys:
         if verdict.wrong:

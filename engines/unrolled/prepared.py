@@ -106,12 +106,20 @@ def make_inverse(
     cancelled: Callable[[], bool] = never,
     workers: Executor | None = None,
     then: Callable[[Block], None] = nothing,
+    predictor: Predictor | None = None,
 ) -> None:
     """Make the inverse: half a second, for a worker; one of `workers` helps, if one is free.
 
-    It cannot be written then: engines round it, or hand it to a GPU, once. What comes `then` hears of each block.
+    It cannot be written then: engines round it, or hand it to a GPU, once. What comes `then` hears of each block; a
+    predictor that is filled so is kept with the inverse.
     """
-    _make(prepared, None, cancelled, workers, then)
+    made = invert_box(prepared.box, cancelled, workers, then)
+    if made is None:
+        return
+    made = replace(made, noise=made.noise * np.float32(1 - prepared.kept))
+    for array in (made.inverse, made.noise):
+        array.flags.writeable = False
+    prepared.predictor, prepared.problem = predictor, made
 
 
 def make_ready(
@@ -122,7 +130,7 @@ def make_ready(
 ) -> None:
     """Make all that makes frames fast: the inverse, and what predicts the withheld lines and gives them back."""
     if not len(prepared.withheld):
-        _make(prepared, None, cancelled, workers, then)
+        make_inverse(prepared, cancelled, workers, then)
         return
     predictor, predict = begin_predictor(prepared.box.columns_problem, prepared.withheld)
 
@@ -130,20 +138,4 @@ def make_ready(
         predict(block)
         then(block)
 
-    _make(prepared, predictor, cancelled, workers, see)
-
-
-def _make(
-    prepared: Prepared,
-    predictor: Predictor | None,
-    cancelled: Callable[[], bool],
-    workers: Executor | None,
-    then: Callable[[Block], None],
-) -> None:
-    made = invert_box(prepared.box, cancelled, workers, then)
-    if made is None:
-        return
-    made = replace(made, noise=made.noise * np.float32(1 - prepared.kept))
-    for array in (made.inverse, made.noise):
-        array.flags.writeable = False
-    prepared.predictor, prepared.problem = predictor, made
+    make_inverse(prepared, cancelled, workers, see, predictor)
