@@ -13,7 +13,7 @@ from typing import Any, Final, cast
 
 from numpy.typing import NDArray
 
-from engines.backends.interface import Backend, Infer, Job, Opened, Tensors
+from engines.backends.interface import Ahead, Backend, Infer, Job, Opened, Tensors
 from engines.errors import EngineError, ModelError
 from engines.model import Model
 from engines.plans import user_plans
@@ -44,6 +44,7 @@ class Engine:
     precision: str  # of the arithmetic
     self_test: float  # largest relative error against the test vectors
     why_not: Mapping[str, str]  # backends that `auto` passed over, and why
+    ahead: Ahead  # for an array that is being made, is then read-only, and comes with many frames
     _infer: Infer
     _seen: set[tuple[tuple[str, tuple[int, ...], str], ...]] = field(default_factory=set)
 
@@ -128,4 +129,5 @@ def _module(name: str) -> Backend:
 def _tested(name: str, opened: Opened, model: Model, job: Job, why_not: Mapping[str, str]) -> Engine:
     graph = job.name.partition("/")[2]
     worst = 0.0 if name == "reference" else self_test(opened.infer, model, graph, opened.precision)
-    return Engine(model, graph, name, opened.version, opened.precision, worst, dict(why_not), opened.infer)
+    told = opened.version, opened.precision, worst, dict(why_not)
+    return Engine(model, graph, name, *told, opened.ahead, opened.infer)

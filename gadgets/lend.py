@@ -16,6 +16,7 @@ import structlog
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
+from gadgets.rush import Rush
 from protocols.priority import PREPARING, stand_back
 
 if TYPE_CHECKING:  # imported where the first network is opened: a server without networks does without them
@@ -26,6 +27,7 @@ __all__ = ["Lender", "Loan", "Opened"]
 
 THREADS: Final = 2  # of a network that frames wait for
 PATIENCE_S: Final = 5.0  # an engine that says nothing for so long is given up for this frame
+SIT_OUT_S: Final = 0.5  # for which one that stands back waits for a moment in which no frame is drawn
 Tensors = Mapping[str, NDArray[Any]]
 log = structlog.get_logger()
 
@@ -70,9 +72,11 @@ class Loan:
     """One network and the thread that it lives in."""
 
     def __init__(
-        self, name: str, backends: tuple[str, ...], *, allow_unsigned: bool = False, stands_back: bool = False
+        self, name: str, backends: tuple[str, ...], rush: Rush, *, allow_unsigned: bool = False, stands_back: bool
     ) -> None:
         self.name = name
+        self._rush = rush
+        self._stands_back = stands_back
         self._allow_unsigned = allow_unsigned
         self._threads = 1 if stands_back else THREADS
         self._stack = ExitStack()
@@ -100,7 +104,7 @@ class Loan:
     def run(self, engine: "Engine", tensors: dict[str, NDArray[Any]], patience_s: float = PATIENCE_S) -> Tensors:
         """Run a graph with the tensors that it takes; raises EngineError for whatever goes wrong, silence too."""
         taken = {name: tensors[name] for name in engine.model.graph(engine.graph).inputs}
-        running = self._thread.submit(engine, taken)
+        running = self._thread.submit(self._computed, engine, taken)
         try:
             return running.result(patience_s)
         except NotInTime:
@@ -111,6 +115,13 @@ class Loan:
         except Exception as error:
             log.exception("an engine failed", model=self.name)
             raise EngineError(f"{type(error).__name__}: {error}") from error
+
+    def _computed(self, engine: "Engine", taken: Tensors) -> Tensors:
+        if self._stands_back:
+            self._rush.sit_out(SIT_OUT_S)
+            return engine(taken)
+        with self._rush.on():
+            return engine(taken)
 
     def close(self) -> None:
         """Free the engine in the thread that opened it; one that does not answer is left behind.
@@ -185,6 +196,7 @@ class Lender:
     """Whoever asks for a network first has it opened, and everybody after that shares it."""
 
     def __init__(self, *, allow_unsigned: bool = False) -> None:
+        self.rush = Rush()
         self._allow_unsigned = allow_unsigned
         self._loans: dict[tuple[str, tuple[str, ...], bool], Loan] = {}
         self._lock = threading.Lock()
@@ -192,12 +204,15 @@ class Lender:
     def borrow(self, name: str, backends: tuple[str, ...], *, stands_back: bool = False) -> Loan:
         """A network by its model's name or folder; begins to open it at once, and does not wait.
 
-        One that `stands_back`, because nothing waits for what it says, has one processor, and that when it is free.
+        One that `stands_back`, because nothing waits for what it says, has one processor, when it is free, and does not
+        begin while another one runs or is being prepared.
         """
         key = name, backends, stands_back
         with self._lock:
             if key not in self._loans:
-                self._loans[key] = Loan(name, backends, allow_unsigned=self._allow_unsigned, stands_back=stands_back)
+                self._loans[key] = Loan(
+                    name, backends, self.rush, allow_unsigned=self._allow_unsigned, stands_back=stands_back
+                )
             return self._loans[key]
 
     def engines(self) -> dict[str, str]:

@@ -2,15 +2,17 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Annotated, Final, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from engines.linear.calibration import Calibration
 from engines.unrolled.balance import KEPT
+from engines.unrolled.problem import nothing_ahead
 from engines.unrolled.scope import facts_of, outside
 from engines.unrolled.trust import NEAREST
 from gadgets.context import Context
@@ -65,8 +67,12 @@ def network(
     if engines.on_unusable == "refuse" and isinstance(reason := loan.wait(REFUSE_S), str):
         raise ProtocolError([Problem(context.protocol.where, "engines.models.network", reason)])
 
+    def ahead(inverse: NDArray[np.float32]) -> Callable[[slice], None]:
+        opened = loan.state()
+        return opened.whole.ahead("inverse", inverse) if isinstance(opened, Opened) else nothing_ahead(inverse)
+
     def node(messages: Iterator[Message]) -> Iterator[Message]:
-        preparations = Preparations(context, share, withheld_from, keep_noise)
+        preparations = Preparations(context, share, withheld_from, keep_noise, ahead)
         turns = Turns(CROWD)
         with aside(messages, Artist(context, loan, turns.drawn).draw, DEPTH, "network", turns.first) as side:
             desk = _Desk(context, loan, preparations, side, turns, error_map=error_map)

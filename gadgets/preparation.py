@@ -19,6 +19,7 @@ from engines.linear.errors import LinearError
 from engines.unrolled.balance import KEPT
 from engines.unrolled.begun import linear_solver, serves_linear, suits_linear
 from engines.unrolled.prepared import Prepared, expected_lines, inverse_bytes, make_inverse, make_ready, prepare
+from engines.unrolled.problem import Ahead, nothing_ahead
 from gadgets.context import Context
 from protocols.messages import Calibrated
 
@@ -33,8 +34,11 @@ log = structlog.get_logger()
 class Preparations:
     """What is known, or being made, for every slice of a connection; used from several threads."""
 
-    def __init__(self, context: Context, share: float, nearest: float, kept: float = KEPT) -> None:
+    def __init__(
+        self, context: Context, share: float, nearest: float, kept: float = KEPT, ahead: Ahead = nothing_ahead
+    ) -> None:
         self._context = context
+        self._ahead = ahead
         self._withheld = share, nearest
         self._kept = kept
         self._series = context.scan.encodings[0].repeats
@@ -154,7 +158,8 @@ class Preparations:
         try:
             coming = prepared.calibration.coming
             see = coming.see if coming is not None and suits_linear(prepared) else nothing
-            make(prepared, in_vain, self._context.workers, see)
+            with self._context.lender.rush.on():
+                make(prepared, in_vain, self._context.workers, see, self._ahead)
         except (LinearError, np.linalg.LinAlgError) as error:
             log.warning("not all is ready for the network", session=self._context.session, error=str(error))
         self._context.took("network inverse", (time.perf_counter() - began) * 1e3)

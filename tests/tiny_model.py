@@ -123,6 +123,18 @@ def network(start, inverse, scan, normal=None, noise=None):
     return {"image": image, "error": np.abs(image[:, :1])}
 
 
+def problem(y, x, alias, frames=1, seed=0):
+    """What the graph takes: any images of y x x pixels, and an inverse of groups of `alias` of them."""
+    random = np.random.default_rng(seed)
+    return {
+        "start": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
+        "normal": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
+        "inverse": random.uniform(-1, 1, (y * x // alias, 2 * alias, alias)).astype(np.float32) / (4 * alias),
+        "scan": random.uniform(0.3, 1, 2).astype(np.float32),
+        "noise": random.uniform(0, 1, (y, x)).astype(np.float32),
+    }
+
+
 def vectors(flaw):
     random = np.random.default_rng(0)
     scan = np.array([0.6, 0.3], np.float32)

@@ -1,11 +1,13 @@
 """OpenVINO on the CPU: bfloat16 where the processor has it and the model's images were verified in it (ov_bf16.py).
 
 One infer request for each thread that calls, made when it first does: a request runs one set of tensors at a time. An
-input array that cannot be written (`array.flags.writeable = False`), as the inverse of a series, is rounded once.
+input array that cannot be written (`array.flags.writeable = False`), as the inverse of a series, is rounded once, or
+part by part while it is being made.
 """
 
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -53,49 +55,63 @@ def open_graph(job: Job) -> Iterator[Opened]:
     except RuntimeError as error:
         raise EngineError(f"openvino cannot load {job.name}: {first_line(error)}") from error
     taken = {name for port in compiled.inputs for name in port.get_names()}  # without inputs that nothing depends on
-    own = threading.local()
+    own, rounded = threading.local(), _Rounded()
+
+    def ahead(name: str, array: NDArray[Any]) -> Callable[[slice], None]:
+        return rounded.begin(array) if name in twins else lambda _: None
 
     def infer(tensors: Tensors) -> dict[str, NDArray[Any]]:
         try:
             if not hasattr(own, "request"):
-                own.request, own.rounded = compiled.create_infer_request(), _Rounded()
+                own.request = compiled.create_infer_request()
             given = {
                 name: openvino.Tensor(_lent(np.ascontiguousarray(value)), shared_memory=True)
                 for name, value in tensors.items()
                 if name in taken
             }
-            given |= {TWIN.format(name): own.rounded.of(tensors[name]) for name in twins}
+            given |= {TWIN.format(name): rounded.of(tensors[name]) for name in twins}
             own.request.infer(given)
             return {name: own.request.get_tensor(name).data.copy() for name in job.graph.outputs}
         except (RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"openvino failed in {job.name}: {first_line(error)}") from error
 
-    yield Opened(infer, release, precision, key_of(job, "openvino", release, precision))
+    yield Opened(infer, release, precision, key_of(job, "openvino", release, precision), ahead)
 
 
 class _Rounded:
-    """The last array that was rounded to bfloat16, for as long as the same one comes."""
+    """Arrays in single precision, rounded to bfloat16 once, for as long as they live."""
 
     def __init__(self) -> None:
-        self._source: NDArray[Any] | None = None
-        self._tensor: Any = None
+        self._bits: dict[int, NDArray[np.uint16]] = {}
+
+    def begin(self, array: NDArray[Any]) -> Callable[[slice], None]:
+        """Round an array that is still being made, part by part; what is never told stays zero."""
+        bits = self._bits[id(array)] = _empty(array)
+        weakref.finalize(array, self._bits.pop, id(array), None).atexit = False
+        return lambda part: _round(array[part], bits[part])
 
     def of(self, array: NDArray[Any]) -> Any:
-        """Tensor (openvino.Tensor) of an array in single precision; one that can be written is rounded each time."""
-        if self._source is not array:
-            self._tensor = _rounded(array)
-            self._source = None if array.flags.writeable else array
-        return self._tensor
+        """Tensor (openvino.Tensor) of an array; one that can be written is rounded each time."""
+        import openvino
+
+        if array.flags.writeable:
+            _round(array, bits := _empty(array))
+        else:
+            if id(array) not in self._bits:
+                self.begin(array)(slice(None))
+            bits = self._bits[id(array)]
+        return openvino.Tensor(bits, openvino.Shape(array.shape), openvino.Type.bf16)
 
 
-def _rounded(array: NDArray[Any]) -> Any:
-    """Round to the nearest bfloat16, ties away from zero, a part at a time."""
-    import openvino
+def _empty(array: NDArray[Any]) -> NDArray[np.uint16]:
+    """Room for an array in bfloat16; NumPy's memory comes in large pages, twice as fast as OpenVINO's."""
+    return np.zeros(array.shape, np.uint16)
 
-    bits = np.empty(array.shape, np.uint16)  # NumPy's memory comes in large pages, twice as fast as OpenVINO's
-    for given, made in zip(array.view(np.uint32), bits, strict=True):
-        np.right_shift(given + np.uint32(0x8000), 16, out=made, casting="unsafe")
-    return openvino.Tensor(bits, openvino.Shape(array.shape), openvino.Type.bf16)
+
+def _round(given: NDArray[np.float32], made: NDArray[np.uint16]) -> None:
+    """Round to the nearest bfloat16, ties away from zero, a group at a time."""
+    for single, low in zip(given.view(np.uint32), made, strict=True):
+        np.right_shift(single + np.uint32(0x8000), 16, out=low, casting="unsafe")
 
 
 def _lent(array: NDArray[Any]) -> NDArray[Any]:

@@ -19,6 +19,9 @@ from engines.linear.resample import upsample
 
 __all__ = ["calibration_matrix", "espirit_maps", "espirit_maps_and_values"]
 
+SUBSPACE: Final = 90, 0.25  # eigenvectors that are looked for, at least, and as a share of all; see _leading
+PRODUCTS: Final = 3
+BEYOND: Final = 4.0  # times that the first one left out is smaller than the smallest one kept
 SQUARINGS, STEPS = 4, 3  # see _largest
 TINY: Final = np.finfo(np.float32).tiny
 
@@ -36,12 +39,30 @@ def _row_space(matrix: NDArray[np.complex64], threshold: float) -> NDArray[np.co
     """Orthonormal rows that windows are combinations of, by way of the smaller one of the two Gram matrices."""
     wide = matrix.shape[0] < matrix.shape[1]
     gram = matrix @ matrix.conj().T if wide else matrix.conj().T @ matrix
-    values, vectors = np.linalg.eigh(gram.astype(np.complex128))
-    if not values[-1] > 0:
+    if not np.trace(gram).real > 0:
         raise LinearError("ESPIRiT: the calibration lines are zero or not finite; wanted signal in one coil or more")
-    large = values > threshold**2 * values[-1]
-    rows = vectors[:, large].conj().T
-    return (rows @ matrix / np.sqrt(values[large, None]) if wide else rows).astype(np.complex64)
+    values, vectors = _leading(gram, threshold**2)
+    rows = vectors.conj().T
+    return (rows @ matrix / np.sqrt(values[:, None]) if wide else rows).astype(np.complex64)
+
+
+def _leading(gram: NDArray[np.complex64], share: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Eigenvalues above a `share` of the largest, and their vectors (row, vector), of a positive matrix.
+
+    From products with a random subspace, a quarter of the time of all eigenvectors (Halko, Martinsson & Tropp, SIAM Rev
+    2011; 53:217); all of them where the subspace cannot be told to hold what is wanted.
+    """
+    size, (least, part) = len(gram), SUBSPACE
+    wanted = min(size, max(least, round(part * size)))
+    basis = np.random.default_rng(0).standard_normal((size, 2 * wanted), np.float32).view(np.complex64)
+    for _ in range(PRODUCTS):
+        basis = np.linalg.qr(gram @ basis)[0]
+    values, turned = np.linalg.eigh(basis.conj().T @ (gram @ basis))
+    if values[0] * BEYOND > share * values[-1]:
+        values, turned = np.linalg.eigh(gram.astype(np.complex128))
+        basis = np.eye(size, dtype=np.complex64)
+    large = values > share * values[-1]
+    return values[large], basis @ turned[:, large]
 
 
 def _pixel_matrices(kernels: NDArray[np.complex64], grid: tuple[int, int]) -> NDArray[np.complex64]:

@@ -12,7 +12,7 @@ from engines.linear.calibration import Calibration
 from engines.linear.columns import Block, never, nothing
 from engines.unrolled.balance import KEPT
 from engines.unrolled.predictor import Predictor, begin_predictor
-from engines.unrolled.problem import NetworkBox, NetworkProblem, invert_box, network_box
+from engines.unrolled.problem import Ahead, NetworkBox, NetworkProblem, invert_box, network_box, nothing_ahead
 from engines.unrolled.strength import level_of, regularisation_of
 from engines.unrolled.trust import NEAREST, withheld_lines
 
@@ -94,11 +94,11 @@ def prepare(
 
 
 def inverse_bytes(prepared: Prepared) -> int:
-    """Memory that the inverse and the predictor will take."""
+    """Memory that the inverse, an engine's copy in half the precision, and the predictor will take."""
     height, width = prepared.box.padded
     samples = prepared.box.columns_problem.maps.shape[0] * len(prepared.withheld)
     dense = height if prepared.box.alias == height else 0
-    return 8 * width * (height * (prepared.box.alias + dense + samples) + 2 * samples**2)
+    return 8 * width * (height * (prepared.box.alias * 3 // 2 + dense + samples) + 2 * samples**2)
 
 
 def make_inverse(
@@ -106,14 +106,15 @@ def make_inverse(
     cancelled: Callable[[], bool] = never,
     workers: Executor | None = None,
     then: Callable[[Block], None] = nothing,
+    ahead: Ahead = nothing_ahead,
     predictor: Predictor | None = None,
 ) -> None:
     """Make the inverse: half a second, for a worker; one of `workers` helps, if one is free.
 
-    It cannot be written then: engines round it, or hand it to a GPU, once. What comes `then` hears of each block; a
-    predictor that is filled so is kept with the inverse.
+    It cannot be written then: engines round it, or hand it to a GPU, once, and may begin `ahead`. What comes `then`
+    hears of each block; a predictor that is filled so is kept with the inverse.
     """
-    made = invert_box(prepared.box, cancelled, workers, then)
+    made = invert_box(prepared.box, cancelled, workers, then, ahead)
     if made is None:
         return
     made = replace(made, noise=made.noise * np.float32(1 - prepared.kept))
@@ -127,10 +128,11 @@ def make_ready(
     cancelled: Callable[[], bool] = never,
     workers: Executor | None = None,
     then: Callable[[Block], None] = nothing,
+    ahead: Ahead = nothing_ahead,
 ) -> None:
     """Make all that makes frames fast: the inverse, and what predicts the withheld lines and gives them back."""
     if not len(prepared.withheld):
-        make_inverse(prepared, cancelled, workers, then)
+        make_inverse(prepared, cancelled, workers, then, ahead)
         return
     predictor, predict = begin_predictor(prepared.box.columns_problem, prepared.withheld)
 
@@ -138,4 +140,4 @@ def make_ready(
         predict(block)
         then(block)
 
-    make_inverse(prepared, cancelled, workers, see, predictor)
+    make_inverse(prepared, cancelled, workers, see, ahead, predictor)

@@ -33,6 +33,7 @@ from engines.unrolled.balance import windowed
 
 __all__ = [
     "MULTIPLE",
+    "Ahead",
     "Form",
     "NetworkBox",
     "NetworkProblem",
@@ -44,6 +45,7 @@ __all__ = [
     "network_box",
     "network_problem",
     "normal_image",
+    "nothing_ahead",
     "whole_image",
 ]
 
@@ -51,6 +53,12 @@ MULTIPLE: Final = 8  # rows and columns of the planes are multiples of it
 Form: TypeAlias = Literal["auto", "dense"]
 Planes: TypeAlias = NDArray[np.float32]  # (2, row, column): real and imaginary part
 Power: TypeAlias = NDArray[np.float32]
+Ahead: TypeAlias = Callable[[Planes], Callable[[slice], None]]  # what an engine does with an inverse that is being made
+
+
+def nothing_ahead(_inverse: Planes) -> Callable[[slice], None]:
+    """Do nothing before it is made."""
+    return lambda _: None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,11 +124,13 @@ def invert_box(
     cancelled: Callable[[], bool] = never,
     workers: Executor | None = None,
     then: Callable[[Block], None] = nothing,
+    ahead: Ahead = nothing_ahead,
 ) -> NetworkProblem | None:
     """Form the inverse of every group; None when `cancelled`, asked in between, says to stop.
 
     Dense inverses take rows^2 * 8 bytes a column and are made in place, by the caller and one of `workers`, if free;
-    what comes `then` is done with each block of columns while the caches hold it.
+    what comes `then` is done with each block of columns while the caches hold it, and what `ahead` gives for the array
+    of the inverse with each part of that.
     """
     noise = np.zeros(box.padded, np.float32)
     dense = None
@@ -129,8 +139,11 @@ def invert_box(
     else:
         inverse = np.zeros((box.padded[1], 2 * box.padded[0], box.padded[0]), np.float32)
 
+        see = ahead(inverse)
+
         def pack(block: Block) -> None:
             _pack(box, block, inverse, noise)
+            see(block[0])
             then(block)
 
         dense = invert_columns(box.columns_problem, cancelled, workers=workers, then=pack)
@@ -170,7 +183,8 @@ def _pack(box: NetworkBox, block: Block, packed: Planes, noise: Power) -> None:
 
 def _variance(inverse: NDArray[np.complex64], regularisation: float) -> Power:
     """Diagonal (…, n) of P N P = P - lambda P^2 for Hermitian P (…, n, n), summed in single precision."""
-    squares = np.einsum("...ij,...ij->...i", inverse, inverse.conj()).real
+    parts = inverse.view(np.float32)
+    squares = np.einsum("...ij,...ij->...i", parts, parts)
     diagonal: Power = np.einsum("...ii->...i", inverse).real - np.float32(regularisation) * squares
     return diagonal.clip(min=0)
 

@@ -16,7 +16,7 @@ from engines.model import load_model
 from engines.plans import Plans
 from engines.selftest import relative_error
 from tests.engines.altering import altered_onnx, edit_card
-from tests.tiny_model import make_model, network
+from tests.tiny_model import make_model, network, problem
 
 CPU = ("openvino", "onnxruntime")
 
@@ -29,17 +29,6 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return load_model(make_model(tmp_path_factory.mktemp("models")), allow_unsigned=True)
-
-
-def problem(y, x, alias, frames=1, seed=0):
-    random = np.random.default_rng(seed)
-    return {
-        "start": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
-        "normal": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
-        "inverse": random.uniform(-1, 1, (y * x // alias, 2 * alias, alias)).astype(np.float32) / (4 * alias),
-        "scan": random.uniform(0.3, 1, 2).astype(np.float32),
-        "noise": random.uniform(0, 1, (y, x)).astype(np.float32),
-    }
 
 
 SIZES = [(16, 8, 16, 1), (24, 32, 24, 1), (64, 16, 4, 1), (64, 16, 4, 3)]
@@ -239,10 +228,43 @@ def test_gpu_backends_without_a_gpu_say_so_and_crash_nothing(model):
 
 
 def test_half_precision_is_taken_only_where_the_card_allows_it(tmp_path):
-    folder = edit_card(make_model(tmp_path), "opset = 18\n", 'opset = 18\nprecisions = ["single", "bf16"]\n')
-    capable = "BF16" in __import__("openvino").Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    with open_engine(load_model(folder, allow_unsigned=True), "openvino") as engine:
-        assert engine.precision == ("bf16" if capable else "single")
+    with open_engine(halved(tmp_path), "openvino") as engine:
+        assert engine.precision == ("bf16" if capable() else "single")
+
+
+def halved(folder):
+    """A model that may be computed in bfloat16."""
+    made = edit_card(make_model(folder), "opset = 18\n", 'opset = 18\nprecisions = ["single", "bf16"]\n')
+    return load_model(made, allow_unsigned=True)
+
+
+def capable():
+    return "BF16" in __import__("openvino").Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@pytest.mark.skipif(not capable(), reason="this processor has no bfloat16")
+def test_inverses_of_several_slices_are_rounded_once_each_and_ahead_where_they_can_be(monkeypatch):
+    rounded, real = [], ov._round
+
+    def noting(given, made):
+        rounded.append(len(given))
+        real(given, made)
+
+    monkeypatch.setattr(ov, "_round", noting)
+    first, second = problem(32, 24, 32), problem(32, 24, 32, seed=1)
+    with open_engine(load_model("brain2d"), "openvino") as engine:
+        wanted = [engine(given)["image"] for given in (first, second)]  # arrays that may be written, rounded each time
+        rounded.clear()
+        see = engine.ahead("inverse", first["inverse"])
+        see(slice(0, 3))
+        see(slice(3, 24))
+        assert rounded == [3, 21]
+        for given in (first, second):
+            given["inverse"].flags.writeable = False
+        for _ in range(2):
+            for given, image in zip((first, second), wanted, strict=True):
+                np.testing.assert_array_equal(engine(given)["image"], image)
+    assert rounded == [3, 21, 24]
 
 
 @pytest.mark.parametrize("backend", [ort, ov])

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engines.linear import espirit
 from engines.linear.errors import LinearError
 from engines.linear.espirit import espirit_maps, espirit_maps_and_values
 from engines.linear.maps import bounding_box, calibration_block, low_resolution, support, walsh_maps
@@ -49,6 +50,22 @@ def test_maps_have_unit_power_in_every_pixel_and_a_smooth_phase(estimate):
 def test_a_turn_of_the_objects_phase_does_not_turn_the_maps(estimate):
     lines = calibration()
     np.testing.assert_allclose(estimate(lines * np.exp(2j), N, FIRST), estimate(lines, N, FIRST), atol=5e-3)
+
+
+def test_espirit_maps_from_the_leading_eigenvectors_are_those_from_all_of_them(monkeypatch):
+    lines, sizes, real = calibration(), [], np.linalg.eigh
+
+    def noting(matrix):
+        sizes.append(len(matrix))
+        return real(matrix)
+
+    monkeypatch.setattr(np.linalg, "eigh", noting)
+    some = espirit_maps(lines, N, FIRST)
+    assert max(sizes) < 100
+    monkeypatch.setattr(espirit, "SUBSPACE", (1, 0.0))  # which cannot hold them
+    whole = espirit_maps(lines, N, FIRST)
+    assert max(sizes) > 200
+    np.testing.assert_allclose(some[:, INSIDE], whole[:, INSIDE], atol=1e-3)
 
 
 def test_walsh_maps_continue_smoothly_outside_the_head():

@@ -17,7 +17,7 @@ from engines.engine import job_of, open_engine
 from engines.model import load_model, shipped
 from engines.plans import Plans
 from engines.selftest import relative_error, self_test
-from tests.tiny_model import make_model, network
+from tests.tiny_model import make_model, network, problem
 
 pytestmark = pytest.mark.gpu
 ADAPTERS = [pytest.param(adapter, id=adapter.name) for adapter in (trt.ADAPTER, rtx.ADAPTER)]
@@ -41,17 +41,6 @@ def models(tmp_path):
     return [load_model(make_model(tmp_path), allow_unsigned=True)] + [
         load_model(path, allow_unsigned=True) for path in shipped().values()
     ]
-
-
-def problem(y, x, alias, frames=1, seed=0):
-    random = np.random.default_rng(seed)
-    return {
-        "start": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
-        "normal": random.uniform(-1, 1, (frames, 2, y, x)).astype(np.float32),
-        "inverse": random.uniform(-1, 1, (y * x // alias, 2 * alias, alias)).astype(np.float32) / (4 * alias),
-        "scan": random.uniform(0.3, 1, 2).astype(np.float32),
-        "noise": random.uniform(0, 1, (y, x)).astype(np.float32),
-    }
 
 
 @pytest.mark.parametrize("name", LAYERS)

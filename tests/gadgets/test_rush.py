@@ -1,0 +1,63 @@
+"""Opinions are formed when nothing is computed that a frame waits for, or after a while all the same."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+
+import gadgets.lend
+from gadgets.lend import Lender
+from gadgets.rush import Rush
+from tests.peer import PATIENCE_S
+from tests.tiny_model import make_model, problem
+
+
+def test_it_is_over_when_all_that_began_has_ended():
+    rush = Rush()
+    assert rush.sit_out(0)
+    with rush.on():
+        with rush.on():
+            assert not rush.sit_out(0)
+        assert not rush.sit_out(0)
+    assert rush.sit_out(0)
+
+
+def test_it_is_over_after_a_failure_too():
+    rush = Rush()
+    with pytest.raises(ValueError, match="that failed"), rush.on():
+        raise ValueError("that failed")
+    assert rush.sit_out(0)
+
+
+def test_a_network_that_stands_back_begins_after_what_frames_wait_for(tmp_path, monkeypatch):
+    order, came, real = [], Event(), Rush.sit_out
+
+    def noting(rush, timeout_s):
+        came.set()
+        calm = real(rush, timeout_s)
+        order.append("opinion")
+        return calm
+
+    monkeypatch.setattr(Rush, "sit_out", noting)
+    monkeypatch.setattr(gadgets.lend, "SIT_OUT_S", PATIENCE_S)
+    lender = Lender(allow_unsigned=True)
+    loan = lender.borrow(str(make_model(tmp_path)), ("onnxruntime",), stands_back=True)
+    whole = loan.wait(PATIENCE_S).whole
+    with ThreadPoolExecutor(1) as asking:
+        with lender.rush.on():
+            answer = asking.submit(loan.run, whole, problem(16, 8, 16), PATIENCE_S)
+            assert came.wait(PATIENCE_S)
+            order.append("frame")
+        assert "image" in answer.result(PATIENCE_S)
+    lender.close()
+    assert order == ["frame", "opinion"]
+
+
+def test_a_network_that_stands_back_runs_after_a_while_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(gadgets.lend, "SIT_OUT_S", 0.01)
+    lender = Lender(allow_unsigned=True)
+    loan = lender.borrow(str(make_model(tmp_path)), ("onnxruntime",), stands_back=True)
+    whole = loan.wait(PATIENCE_S).whole
+    with lender.rush.on():
+        assert "image" in loan.run(whole, problem(16, 8, 16), PATIENCE_S)
+    lender.close()
