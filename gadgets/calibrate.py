@@ -104,7 +104,7 @@ class _Desk:
         if self._context.scan.measurement_id and not slab:
             self._context.memory.calibrations.put((self._context.scan.measurement_id, slice_), made)
         if made.problem is not None and (self._series or slab) and self._has_room(made.problem):
-            coming = Coming(made.problem.maps.shape[2])
+            coming = Coming()
             self._begun[slice_] = made.problem, Future(), coming
             made = replace(made, solver=self._begun[slice_][1], coming=coming)
             if self._at_once:
@@ -139,6 +139,7 @@ class _Desk:
 
     def _inverted(self, problem: Columns, solver: "Future[Solver | None]", coming: Coming) -> None:
         began = time.perf_counter()
+        coming.expect(problem.maps.shape[2])
         try:
             inverse = invert_columns(problem, self._context.cancelled, workers=self._context.workers, then=coming.see)
             solver.set_result(None if inverse is None else solver_of(inverse))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engines.errors import EngineError
 from gadgets.rush import Rush
-from protocols.priority import PREPARING, stand_back
+from protocols.priority import JUDGING, stand_back
 
 if TYPE_CHECKING:  # imported where the first network is opened: a server without networks does without them
     from engines.engine import Engine
@@ -27,7 +27,7 @@ __all__ = ["Lender", "Loan", "Opened"]
 
 THREADS: Final = 2  # of a network that frames wait for
 PATIENCE_S: Final = 5.0  # an engine that says nothing for so long is given up for this frame
-SIT_OUT_S: Final = 0.5  # for which one that stands back waits for a moment in which no frame is drawn
+SIT_OUT_S: Final = 1.0  # for which one that stands back waits for a moment in which no frame is drawn
 Tensors = Mapping[str, NDArray[Any]]
 log = structlog.get_logger()
 
@@ -82,7 +82,7 @@ class Loan:
         self._stack = ExitStack()
         self._closed = threading.Event()
         self._said: set[str] = set()
-        slow = (stand_back, (PREPARING,)) if stands_back else ()
+        slow = (stand_back, (JUDGING,)) if stands_back else ()
         self._thread = ThreadPoolExecutor(1, f"engine {name}", *slow)
         self._opening: Future[Opened] = self._thread.submit(self._open, backends)
 

@@ -157,7 +157,10 @@ class Preparations:
         make = make_ready if self._series else make_inverse  # a predictor takes longer than the iteration it saves
         try:
             coming = prepared.calibration.coming
-            see = coming.see if coming is not None and suits_linear(prepared) else nothing
+            see = nothing
+            if coming is not None and suits_linear(prepared):
+                coming.expect(prepared.box.columns_problem.maps.shape[2])
+                see = coming.see
             with self._context.lender.rush.on():
                 make(prepared, in_vain, self._context.workers, see, self._ahead)
         except (LinearError, np.linalg.LinAlgError) as error:

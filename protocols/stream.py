@@ -9,7 +9,7 @@ import structlog
 
 from protocols.channel import Channel
 from protocols.messages import Message
-from protocols.priority import WAITING, stand_back
+from protocols.priority import COMING, JUDGING, stand_back
 
 __all__ = ["Act", "Node", "beside", "buffered", "chain", "close", "on", "pump"]
 
@@ -93,9 +93,9 @@ def pump(
 ) -> None:
     """Pull messages until there are no more or `put` says that nobody reads; `end` gets the error upstream, if any.
 
-    For a thread of its own, which stands back: what comes next, and opinions on it, may wait for what is being made.
+    For a thread of its own, which stands back: what comes next may wait for what is being made.
     """
-    stand_back(WAITING)
+    stand_back(COMING)
     error: BaseException | None = None
     try:
         for message in messages:
@@ -109,7 +109,7 @@ def pump(
 
 
 def _judge(act: Act, missed: Act, copies: Channel[Message], tell: Callable[[Message], None]) -> None:
-    stand_back(WAITING)
+    stand_back(JUDGING)
     for message in copies:
         for answer in _answers(act, missed, message):
             tell(answer)

@@ -77,13 +77,11 @@ def learn(
     `expected` (line,) says which lines the frames to come should hold. One of `helpers` helps, and goes on beside the
     caller. Raises LinearError when there is no signal.
     """
-    count = len(expected)
-    if method == "walsh":
-        maps = walsh_maps(lines, count, first_line)
-    else:
-        maps = espirit_maps(lines, count, first_line, workers=helpers)
-    made = Calibration(maps, support(lines, count, first_line), lines, first_line, regularisation)
-    return ready_for(made, expected, helpers)
+    where = lines, len(expected), first_line
+    beside = None if helpers is None else helpers.submit(support, *where)
+    maps = walsh_maps(*where) if method == "walsh" else espirit_maps(*where, workers=helpers)
+    inside = support(*where) if beside is None or beside.cancel() else beside.result()
+    return ready_for(Calibration(maps, inside, lines, first_line, regularisation), expected, helpers)
 
 
 def ready_for(made: Calibration, expected: Mask, helpers: Executor | None = None) -> Calibration:

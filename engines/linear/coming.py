@@ -11,12 +11,16 @@ __all__ = ["Coming"]
 class Coming:
     """Told of every block as it is done, by several threads; counts processor time, not the time that others took."""
 
-    def __init__(self, columns: int) -> None:
-        self._left = columns
+    def __init__(self) -> None:
+        self._left = 0
         self._counted = 0
         self._spent_s = 0.0
         self._last_s: dict[int, float] = {}  # thread -> processor time when its last block was done
         self._lock = threading.Lock()
+
+    def expect(self, columns: int) -> None:
+        """Say how many columns will be inverted, before the first is: whoever inverts them chooses the box."""
+        self._left = columns
 
     def see(self, block: Block) -> None:
         """Take note of a block that is done."""

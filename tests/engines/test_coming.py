@@ -47,7 +47,8 @@ def made(scene, remaining_s):
 
 def test_how_long_an_inverse_takes_is_told_from_its_second_block_on(scene):
     problem, told = scene.calibration.problem, []
-    coming = Coming(problem.maps.shape[2])
+    coming = Coming()
+    coming.expect(problem.maps.shape[2])
 
     def see(block):
         told.append(coming.remaining_s())

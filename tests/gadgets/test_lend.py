@@ -13,7 +13,7 @@ import gadgets.lend
 from engines.plans import Plans
 from engines.signing import trusted_keys
 from gadgets.lend import Lender
-from protocols.priority import PREPARING
+from protocols.priority import JUDGING
 from tests.peer import PATIENCE_S
 from tests.tiny_model import make_model
 
@@ -55,7 +55,7 @@ def test_a_network_that_nothing_waits_for_has_one_processor_and_stands_back(
     lender = Lender(allow_unsigned=True)
     lender.borrow(str(make_model(tmp_path)), ("onnxruntime",), stands_back=stands_back).wait(PATIENCE_S)
     lender.close()
-    assert set(known) == {(processors, PREPARING if stands_back else usual)}
+    assert set(known) == {(processors, JUDGING if stands_back else usual)}
 
 
 @pytest.fixture
