@@ -155,12 +155,11 @@ class Preparations:
             return self._context.cancelled() or self._known.get(slice_) is not prepared
 
         make = make_ready if self._series else make_inverse  # a predictor takes longer than the iteration it saves
+        coming = prepared.calibration.coming if suits_linear(prepared) else None
+        if coming is not None:
+            coming.expect(prepared.box.columns_problem.maps.shape[2])
         try:
-            coming = prepared.calibration.coming
-            see = nothing
-            if coming is not None and suits_linear(prepared):
-                coming.expect(prepared.box.columns_problem.maps.shape[2])
-                see = coming.see
+            see = nothing if coming is None else coming.see
             with self._context.lender.rush.on():
                 make(prepared, in_vain, self._context.workers, see, self._ahead)
         except (LinearError, np.linalg.LinAlgError) as error:
