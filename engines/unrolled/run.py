@@ -16,7 +16,7 @@ from engines.linear.errors import wanted_shape
 from engines.linear.preconditioned import prepare_iteration
 from engines.unrolled.begun import Begun, begin_frame, start_frame
 from engines.unrolled.bridge import Infer, Tensors, bridge
-from engines.unrolled.early import Early
+from engines.unrolled.early import Answer, Early
 from engines.unrolled.prepared import Prepared
 from engines.unrolled.problem import NetworkProblem, as_box, as_planes, whole_image
 from engines.unrolled.returned import give_back, worth
@@ -73,8 +73,8 @@ def draw_early(
     normal, start = start_frame(prepared, hybrid, helpers)
     if prepared.problem is None or start is None:
         raise EngineError("the inverse of this slice is not ready yet")
-    outputs = _whole(whole, prepared.problem, normal, start)
-    return Early(prepared, borrowed, hybrid[:, borrowed, prepared.box.columns], outputs)
+    answer = _answer(prepared, _whole(whole, prepared.problem, normal, start))
+    return Early(prepared, borrowed, hybrid[:, borrowed, prepared.box.columns], answer)
 
 
 def draw(
@@ -98,24 +98,19 @@ def draw(
     if begun is None or begun.prepared is not prepared or (begun.start is None and prepared.problem is not None):
         begun = begin_frame(prepared, hybrid, helpers)
     kept = early if early is not None and early.holds(prepared, hybrid) else None
-    out, consistency = _outputs(whole, cascades, begun) if kept is None else (kept.outputs, _form(prepared))
-    planes, error = out["image"][0], out["error"][0, 0]
-    if not (np.isfinite(planes).all() and np.isfinite(error).all()):
-        raise EngineError("the network's image holds values that are not finite")
-    trust, returned = None, 0.0
-    if len(prepared.withheld):
-        predicted = predicted_lines(problem, prepared.withheld, as_box(prepared.box, planes))
-        trust = _trust(begun, predicted)
+    answer, consistency = _drawn(whole, cascades, begun) if kept is None else (kept.answer, _form(prepared))
+    planes, trust, returned = answer.planes, None, 0.0
+    if answer.predicted is not None:
+        trust = _trust(begun, answer.predicted)
         returned = 0.0 if prepared.predictor is None else worth(trust.error)
         if prepared.predictor is not None and returned:
-            change = give_back(prepared.predictor, begun.measured - predicted)
+            change = give_back(prepared.predictor, begun.measured - answer.predicted)
             planes = planes + as_planes(prepared.box, change * np.float32(returned))
-    inside, scale = prepared.box.inside, np.float32(prepared.averages**0.5)
-    error = np.where(inside, error, np.float32(0))
+    scale = np.float32(prepared.averages**0.5)
     return NetworkImage(
         whole_image(prepared.box, planes) / scale,
-        whole_image(prepared.box, np.stack([error, np.zeros_like(error)])).real / scale,
-        tuple(np.percentile(error[inside], ERROR_SHARES).tolist()),
+        answer.error / scale,
+        answer.error_percentiles,
         trust,
         consistency,
         returned,
@@ -132,14 +127,32 @@ def _whole(whole: Infer, ready: NetworkProblem, normal: Planes, start: Planes) -
     return whole({**given, "scan": scan_of(ready), "noise": ready.noise})
 
 
-def _outputs(whole: Infer, cascades: Cascades | None, begun: Begun) -> tuple[Tensors, Consistency]:
-    box, ready = begun.prepared.box, begun.prepared.problem
+def _answer(prepared: Prepared, outputs: Tensors) -> Answer:
+    """Raises EngineError where it is not finite."""
+    box, planes, error = prepared.box, outputs["image"][0], outputs["error"][0, 0]
+    if not (np.isfinite(planes).all() and np.isfinite(error).all()):
+        raise EngineError("the network's image holds values that are not finite")
+    error = np.where(box.inside, error, np.float32(0))
+    predicted = None
+    if len(prepared.withheld):
+        predicted = predicted_lines(box.columns_problem, prepared.withheld, as_box(box, planes))
+    return Answer(
+        planes,
+        whole_image(box, np.stack([error, np.zeros_like(error)])).real,
+        tuple(np.percentile(error[box.inside], ERROR_SHARES).tolist()),
+        predicted,
+    )
+
+
+def _drawn(whole: Infer, cascades: Cascades | None, begun: Begun) -> tuple[Answer, Consistency]:
+    prepared, box, ready = begun.prepared, begun.prepared.box, begun.prepared.problem
     if ready is not None and begun.start is not None:
-        return _whole(whole, ready, begun.normal, begun.start), _form(begun.prepared)
+        return _answer(prepared, _whole(whole, ready, begun.normal, begun.start)), _form(prepared)
     if cascades is None:
         raise EngineError("the inverse of this slice is not ready yet, and the model has no cascades to bridge it")
     iteration = prepare_iteration(box.columns_problem)
-    return bridge(cascades.graphs, cascades.hidden, box, iteration, begun.normal, begun.prepared.kept), "iteration"
+    outputs = bridge(cascades.graphs, cascades.hidden, box, iteration, begun.normal, prepared.kept)
+    return _answer(prepared, outputs), "iteration"
 
 
 def _trust(begun: Begun, network: Complex) -> Trust:
