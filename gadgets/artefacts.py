@@ -22,6 +22,7 @@ def artefacts(context: Context, depth: int = 32) -> Node:
 
     def examine(message: Message) -> Iterator[Message]:
         if isinstance(message, Image):
+            context.lender.rush.sit_out()
             yield from examiner.examine(message)
 
     def missed(message: Message) -> Iterable[Message]:

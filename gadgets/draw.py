@@ -94,9 +94,13 @@ class Artist:
         """Make the network image of a job; None for a sketch, which is kept for its job; never raises."""
         if self._context.cancelled():
             return None if isinstance(job, Sketch) else Drawn(job, None, "the connection has ended")
-        if isinstance(job, Sketch):
-            self._sketch(job)
-            return None
+        with self._context.lender.rush.on():
+            if isinstance(job, Sketch):
+                self._sketch(job)
+                return None
+            return self._draw(job)
+
+    def _draw(self, job: Job) -> Drawn:
         frame, learned = job.linear.source, job.linear.learned
         if not isinstance(frame, Frame) or not isinstance(learned, Calibration):
             return Drawn(job, None, "it has no calibration")

@@ -27,7 +27,6 @@ __all__ = ["Lender", "Loan", "Opened"]
 
 THREADS: Final = 2  # of a network that frames wait for
 PATIENCE_S: Final = 5.0  # an engine that says nothing for so long is given up for this frame
-SIT_OUT_S: Final = 1.0  # for which one that stands back waits for a moment in which no frame is drawn
 Tensors = Mapping[str, NDArray[Any]]
 log = structlog.get_logger()
 
@@ -118,10 +117,8 @@ class Loan:
 
     def _computed(self, engine: "Engine", taken: Tensors) -> Tensors:
         if self._stands_back:
-            self._rush.sit_out(SIT_OUT_S)
-            return engine(taken)
-        with self._rush.on():
-            return engine(taken)
+            self._rush.sit_out()
+        return engine(taken)
 
     def close(self) -> None:
         """Free the engine in the thread that opened it; one that does not answer is left behind.
@@ -204,8 +201,8 @@ class Lender:
     def borrow(self, name: str, backends: tuple[str, ...], *, stands_back: bool = False) -> Loan:
         """A network by its model's name or folder; begins to open it at once, and does not wait.
 
-        One that `stands_back`, because nothing waits for what it says, has one processor, when it is free, and does not
-        begin while another one runs or is being prepared.
+        One that `stands_back`, because nothing waits for what it says, has one processor, when it is free, and sits out
+        a rush.
         """
         key = name, backends, stands_back
         with self._lock:

@@ -36,6 +36,7 @@ def quality(context: Context, depth: int = 32, share: Share = 0.2) -> Node:
             if pace.rests(message):
                 yield from pace.told()
                 return
+            context.lender.rush.sit_out()
             began = time.monotonic()
             yield from critic.judge(message)
             pace.worked(began)

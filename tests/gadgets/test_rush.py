@@ -1,45 +1,56 @@
 """Opinions are formed when nothing is computed that a frame waits for, or after a while all the same."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import pytest
 
-import gadgets.lend
+import gadgets.rush
 from gadgets.lend import Lender
 from gadgets.rush import Rush
 from tests.peer import PATIENCE_S
 from tests.tiny_model import make_model, problem
 
 
-def test_it_is_over_when_all_that_began_has_ended():
+def test_it_is_over_when_all_that_began_has_ended(monkeypatch):
+    monkeypatch.setattr(gadgets.rush, "LONGEST_S", 0.01)
     rush = Rush()
-    assert rush.sit_out(0)
+    assert rush.sit_out()
     with rush.on():
         with rush.on():
-            assert not rush.sit_out(0)
-        assert not rush.sit_out(0)
-    assert rush.sit_out(0)
+            assert not rush.sit_out()
+        assert not rush.sit_out()
+    assert rush.sit_out()
+
+
+def test_what_has_been_made_has_time_to_leave():
+    rush = Rush()
+    with rush.on():
+        pass
+    ended_s = time.monotonic()
+    assert rush.sit_out()
+    assert time.monotonic() - ended_s > 0.9 * gadgets.rush.LEAVING_S
 
 
 def test_it_is_over_after_a_failure_too():
     rush = Rush()
     with pytest.raises(ValueError, match="that failed"), rush.on():
         raise ValueError("that failed")
-    assert rush.sit_out(0)
+    assert rush.sit_out()
 
 
 def test_a_network_that_stands_back_begins_after_what_frames_wait_for(tmp_path, monkeypatch):
     order, came, real = [], Event(), Rush.sit_out
 
-    def noting(rush, timeout_s):
+    def noting(rush):
         came.set()
-        calm = real(rush, timeout_s)
+        calm = real(rush)
         order.append("opinion")
         return calm
 
     monkeypatch.setattr(Rush, "sit_out", noting)
-    monkeypatch.setattr(gadgets.lend, "SIT_OUT_S", PATIENCE_S)
+    monkeypatch.setattr(gadgets.rush, "LONGEST_S", PATIENCE_S)
     lender = Lender(allow_unsigned=True)
     loan = lender.borrow(str(make_model(tmp_path)), ("onnxruntime",), stands_back=True)
     whole = loan.wait(PATIENCE_S).whole
@@ -53,8 +64,8 @@ def test_a_network_that_stands_back_begins_after_what_frames_wait_for(tmp_path, 
     assert order == ["frame", "opinion"]
 
 
-def test_a_network_that_stands_back_runs_after_a_while_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(gadgets.lend, "SIT_OUT_S", 0.01)
+def test_a_network_that_stands_back_runs_beside_a_rush_without_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(gadgets.rush, "LONGEST_S", 0.01)
     lender = Lender(allow_unsigned=True)
     loan = lender.borrow(str(make_model(tmp_path)), ("onnxruntime",), stands_back=True)
     whole = loan.wait(PATIENCE_S).whole
