@@ -13,6 +13,7 @@ LATELY: Final = 4  # frames, of which the slowest counts
 FIRST_LEAD_NS: Final = 200e6  # by which a frame is taken to be told before its end, until one has come
 LEAST_LEAD_NS: Final = 100e6
 OVERDUE_NS: Final = 500e6  # after which a frame that was to come is no longer waited for
+UNKNOWN_NS: Final = 1e9  # for which a late one is held back while no second frame has told when the next will come
 
 
 class Turns:
@@ -26,6 +27,7 @@ class Turns:
         self._allowed_ns = 0.0  # from then until it is due
         self._lead_ns = FIRST_LEAD_NS
         self._costs_ms: tuple[float, ...] = (USUAL_MS,)
+        self._rhythm = False  # whether frames have told when the next one comes, or that none does
 
     def told(self) -> float:
         """Take note that a frame was told early, and say until when it may be begun so: its last readout comes then."""
@@ -35,6 +37,7 @@ class Turns:
     def came(self, arrived_ns: float, due_ns: float) -> None:
         """Take note of a frame, which had its last readout then: in a series the next one keeps the same distance."""
         if self._before_ns is not None:
+            self._rhythm = True
             period = arrived_ns - self._before_ns
             told = self._told_ns > self._before_ns
             lead = arrived_ns - self._told_ns if told else 0.0
@@ -50,7 +53,7 @@ class Turns:
 
     def over(self) -> None:
         """Take note that no frame comes any more."""
-        self._blocked = 0.0, 0.0
+        self._blocked, self._rhythm = (0.0, 0.0), True
 
     def first(self, waiting: Sequence[Job | Sketch]) -> int | None:
         """The oldest that may still be in time, or a late one if it makes no other late; None: nothing now.
@@ -64,4 +67,5 @@ class Turns:
             return timely
         (begins, ends), cost_ns = self._blocked, max(self._costs_ms) * 1e6
         spoils = begins - cost_ns < now < ends and cost_ns < self._allowed_ns
-        return None if spoils and len(waiting) < self._crowd else able[0]
+        unsure = not self._rhythm and now < waiting[able[0]].due_ns + UNKNOWN_NS
+        return None if (spoils or unsure) and len(waiting) < self._crowd else able[0]

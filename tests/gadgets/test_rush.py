@@ -4,13 +4,21 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
+import numpy as np
 import pytest
 
 import gadgets.rush
+from gadgets.artefacts import artefacts
 from gadgets.lend import Lender
+from gadgets.quality import quality
 from gadgets.rush import Rush
+from protocols.messages import Image
+from protocols.mrd import IMAGE
+from tests.making import TOML, context
 from tests.peer import PATIENCE_S
 from tests.tiny_model import make_model, problem
+
+WITH_A_NETWORK = TOML + '[engines]\nmodels = { artefacts = "brain2d_artefacts" }\n'
 
 
 def test_it_is_over_when_all_that_began_has_ended(monkeypatch):
@@ -72,3 +80,27 @@ def test_a_network_that_stands_back_runs_beside_a_rush_without_end(tmp_path, mon
     with lender.rush.on():
         assert "image" in loan.run(whole, problem(16, 8, 16), PATIENCE_S)
     lender.close()
+
+
+@pytest.mark.parametrize("opinion", [quality, artefacts])
+def test_an_image_leaves_in_a_rush_and_is_judged_after_it(opinion, monkeypatch):
+    monkeypatch.setattr(gadgets.rush, "LONGEST_S", PATIENCE_S)
+    told, sits, real = [], Event(), Rush.sit_out
+
+    def noting(rush):
+        sits.set()
+        return real(rush)
+
+    monkeypatch.setattr(Rush, "sit_out", noting)
+    around = context(toml=WITH_A_NETWORK, tell=told.append)
+    image = Image(np.zeros((), IMAGE)[()], np.ones((1, 1, 128, 128), np.float32))
+    node = opinion(around)(iter([image]))
+    with ThreadPoolExecutor(1) as rest:
+        with around.lender.rush.on():
+            assert next(node) is image
+            ending = rest.submit(list, node)
+            assert sits.wait(PATIENCE_S)
+            assert told == []
+        assert ending.result(PATIENCE_S) == []
+    around.lender.close()
+    assert told

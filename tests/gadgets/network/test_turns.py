@@ -81,6 +81,15 @@ def test_a_late_frame_is_held_back_where_the_next_one_comes_before_it_would_be_d
     assert turns.first([job(-1)]) is None
 
 
+def test_a_late_frame_is_held_back_a_while_until_a_second_one_tells_when_the_next_will_come(turns):
+    assert turns.first([job(-0.5)]) is None
+    assert turns.first([job(-1.5)]) == 0
+    came(turns, time.monotonic_ns())
+    assert turns.first([job(-0.5)]) is None
+    expecting(turns, 5)
+    assert turns.first([job(-0.5)]) == 0
+
+
 def test_how_long_a_frame_takes_is_learned(turns):
     expecting(turns, 5)
     turns.drawn(6000.0)
