@@ -141,7 +141,8 @@ class _Desk:
         began = time.perf_counter()
         coming.expect(problem.maps.shape[2])
         try:
-            inverse = invert_columns(problem, self._context.cancelled, workers=self._context.workers, then=coming.see)
+            with self._context.lender.rush.on():
+                inverse = invert_columns(problem, self._context.cancelled, workers=self._context.workers, then=coming.see)
             solver.set_result(None if inverse is None else solver_of(inverse))
         except (LinearError, np.linalg.LinAlgError) as error:
             solver.set_exception(error)

@@ -34,7 +34,7 @@ Mask: TypeAlias = NDArray[np.bool_]
 Method: TypeAlias = Literal["auto", "live", "exact", "grappa", "cg", "zero_filled"]
 
 FEWEST_CALIBRATION_LINES = 8
-SOON_S = 0.4  # an iteration takes nearly as long, and takes it from the inverse, which all later frames need
+SOON_S = 0.25  # an iteration takes about as long, and takes it from the inverse
 MORE_S = 0.05  # from the last column to the solver
 
 
