@@ -139,10 +139,11 @@ class _Desk:
 
     def _inverted(self, problem: Columns, solver: "Future[Solver | None]", coming: Coming) -> None:
         began = time.perf_counter()
+        workers = self._context.workers
         coming.expect(problem.maps.shape[2])
         try:
             with self._context.lender.rush.on():
-                inverse = invert_columns(problem, self._context.cancelled, workers=self._context.workers, then=coming.see)
+                inverse = invert_columns(problem, self._context.cancelled, workers=workers, then=coming.see)
             solver.set_result(None if inverse is None else solver_of(inverse))
         except (LinearError, np.linalg.LinAlgError) as error:
             solver.set_exception(error)
