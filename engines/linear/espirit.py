@@ -39,7 +39,7 @@ def _row_space(matrix: NDArray[np.complex64], threshold: float) -> NDArray[np.co
     """Orthonormal rows that windows are combinations of, by way of the smaller one of the two Gram matrices."""
     wide = matrix.shape[0] < matrix.shape[1]
     gram = matrix @ matrix.conj().T if wide else matrix.conj().T @ matrix
-    if not np.trace(gram).real > 0:
+    if not 0 < np.trace(gram).real < np.inf:
         raise LinearError("ESPIRiT: the calibration lines are zero or not finite; wanted signal in one coil or more")
     values, vectors = _leading(gram, threshold**2)
     rows = vectors.conj().T
@@ -53,16 +53,18 @@ def _leading(gram: NDArray[np.complex64], share: float) -> tuple[NDArray[Any], N
     2011; 53:217); all of them where the subspace cannot be told to hold what is wanted.
     """
     size, (least, part) = len(gram), SUBSPACE
-    wanted = min(size, max(least, round(part * size)))
-    basis = np.random.default_rng(0).standard_normal((size, 2 * wanted), np.float32).view(np.complex64)
-    for _ in range(PRODUCTS):
-        basis = np.linalg.qr(gram @ basis)[0]
-    values, turned = np.linalg.eigh(basis.conj().T @ (gram @ basis))
-    if values[0] * BEYOND > share * values[-1]:
-        values, turned = np.linalg.eigh(gram.astype(np.complex128))
-        basis = np.eye(size, dtype=np.complex64)
+    wanted = max(least, round(part * size))
+    if wanted < size:
+        basis = np.random.default_rng(0).standard_normal((size, 2 * wanted), np.float32).view(np.complex64)
+        for _ in range(PRODUCTS):
+            basis = np.linalg.qr(gram @ basis)[0]
+        values, turned = np.linalg.eigh(basis.conj().T @ (gram @ basis))
+        large = values > share * values[-1]
+        if values[0] * BEYOND <= share * values[-1]:
+            return values[large], basis @ turned[:, large]
+    values, vectors = np.linalg.eigh(gram.astype(np.complex128))
     large = values > share * values[-1]
-    return values[large], basis @ turned[:, large]
+    return values[large], vectors[:, large]
 
 
 def _pixel_matrices(kernels: NDArray[np.complex64], grid: tuple[int, int]) -> NDArray[np.complex64]:

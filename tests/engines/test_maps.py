@@ -142,3 +142,8 @@ def test_calibration_lines_outside_the_matrix_or_too_few_are_refused():
         calibration_block(calibration(), N, 80)
     with pytest.raises(LinearError, match="at least 6 x 6"):
         espirit_maps(calibration()[:, :5], N, FIRST)
+
+
+def test_calibration_lines_too_large_for_single_precision_are_refused_by_espirit():
+    with pytest.raises(LinearError, match="not finite"), np.errstate(all="ignore"):
+        espirit_maps(calibration() * np.float32(1e25), N, FIRST)
