@@ -13,7 +13,8 @@ from typing import Any, Final, cast
 
 from numpy.typing import NDArray
 
-from engines.backends.interface import Ahead, Backend, Infer, Job, Opened, Tensors
+from engines.ahead import Ahead
+from engines.backends.interface import Backend, Infer, Job, Opened, Tensors
 from engines.errors import EngineError, ModelError
 from engines.model import Model
 from engines.plans import user_plans
@@ -44,7 +45,7 @@ class Engine:
     precision: str  # of the arithmetic
     self_test: float  # largest relative error against the test vectors
     why_not: Mapping[str, str]  # backends that `auto` passed over, and why
-    ahead: Ahead  # for an array that is being made, is then read-only, and comes with many frames
+    ahead: Ahead  # for an inverse that is being made, is then read-only, and comes with many frames
     _infer: Infer
     _seen: set[tuple[tuple[str, tuple[int, ...], str], ...]] = field(default_factory=set)
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from engines.ahead import nothing_ahead
 from engines.linear.calibration import Calibration
 from engines.unrolled.balance import KEPT
-from engines.unrolled.problem import nothing_ahead
 from engines.unrolled.scope import facts_of, outside
 from engines.unrolled.trust import NEAREST
 from gadgets.context import Context
@@ -69,7 +69,7 @@ def network(
 
     def ahead(inverse: NDArray[np.float32]) -> Callable[[slice], None]:
         opened = loan.state()
-        return opened.whole.ahead("inverse", inverse) if isinstance(opened, Opened) else nothing_ahead(inverse)
+        return opened.whole.ahead(inverse) if isinstance(opened, Opened) else nothing_ahead(inverse)
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         preparations = Preparations(context, share, withheld_from, keep_noise, ahead)

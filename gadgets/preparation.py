@@ -13,13 +13,13 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
+from engines.ahead import Ahead, nothing_ahead
 from engines.linear.calibration import Calibration
 from engines.linear.columns import nothing
 from engines.linear.errors import LinearError
 from engines.unrolled.balance import KEPT
 from engines.unrolled.begun import linear_solver, serves_linear, suits_linear
 from engines.unrolled.prepared import Prepared, expected_lines, inverse_bytes, make_inverse, make_ready, prepare
-from engines.unrolled.problem import Ahead, nothing_ahead
 from gadgets.context import Context
 from protocols.messages import Calibrated
 

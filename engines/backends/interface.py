@@ -7,23 +7,18 @@ from typing import Any, Protocol, TypeAlias
 
 from numpy.typing import NDArray
 
+from engines.ahead import Ahead, nothing_ahead
 from engines.card import Graph
 from engines.plans import Plans
 
-__all__ = ["Ahead", "Backend", "Infer", "Job", "Opened", "Tensors", "first_line", "key_of", "refused"]
+__all__ = ["Backend", "Infer", "Job", "Opened", "Tensors", "first_line", "key_of", "refused"]
 
 Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 Infer: TypeAlias = Callable[[Tensors], dict[str, NDArray[Any]]]
-Ahead: TypeAlias = Callable[[str, NDArray[Any]], Callable[[slice], None]]
-"""Told of an input's array that is being made: what is told of each part of it (along its first axis) that is done."""
 
 
 def _silent(_: str) -> None:
     """Tell nobody."""
-
-
-def _nothing_ahead(_name: str, _array: NDArray[Any]) -> Callable[[slice], None]:
-    return lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +44,7 @@ class Opened:
     version: str  # of the library
     precision: str  # of the arithmetic: "single", "bf16", "fp16"
     key: Mapping[str, str]  # all that its results depend on
-    ahead: Ahead = _nothing_ahead  # does beforehand what `infer` would do once with an array that is not written again
+    ahead: Ahead = nothing_ahead  # does beforehand what `infer` would do once with an array that is not written again
 
 
 class Backend(Protocol):

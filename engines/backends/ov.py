@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.ahead import nothing_ahead
 from engines.backends.interface import Job, Opened, Tensors, first_line, key_of, refused
 from engines.backends.ov_bf16 import TWIN, lower_convolutions, lower_products
 from engines.errors import EngineError
@@ -57,9 +58,6 @@ def open_graph(job: Job) -> Iterator[Opened]:
     taken = {name for port in compiled.inputs for name in port.get_names()}  # without inputs that nothing depends on
     own, rounded = threading.local(), _Rounded()
 
-    def ahead(name: str, array: NDArray[Any]) -> Callable[[slice], None]:
-        return rounded.begin(array) if name in twins else lambda _: None
-
     def infer(tensors: Tensors) -> dict[str, NDArray[Any]]:
         try:
             if not hasattr(own, "request"):
@@ -75,7 +73,13 @@ def open_graph(job: Job) -> Iterator[Opened]:
         except (RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"openvino failed in {job.name}: {first_line(error)}") from error
 
-    yield Opened(infer, release, precision, key_of(job, "openvino", release, precision), ahead)
+    yield Opened(
+        infer,
+        release,
+        precision,
+        key_of(job, "openvino", release, precision),
+        rounded.begin if twins else nothing_ahead,
+    )
 
 
 class _Rounded:
@@ -86,7 +90,7 @@ class _Rounded:
 
     def begin(self, array: NDArray[Any]) -> Callable[[slice], None]:
         """Round an array that is still being made, part by part; what is never told stays zero."""
-        bits = self._bits[id(array)] = _empty(array)
+        bits = self._bits[id(array)] = _room_for(array)
         weakref.finalize(array, self._bits.pop, id(array), None).atexit = False
         return lambda part: _round(array[part], bits[part])
 
@@ -95,7 +99,7 @@ class _Rounded:
         import openvino
 
         if array.flags.writeable:
-            _round(array, bits := _empty(array))
+            _round(array, bits := _room_for(array))
         else:
             if id(array) not in self._bits:
                 self.begin(array)(slice(None))
@@ -103,7 +107,7 @@ class _Rounded:
         return openvino.Tensor(bits, openvino.Shape(array.shape), openvino.Type.bf16)
 
 
-def _empty(array: NDArray[Any]) -> NDArray[np.uint16]:
+def _room_for(array: NDArray[Any]) -> NDArray[np.uint16]:
     """Room for an array in bfloat16; NumPy's memory comes in large pages, twice as fast as OpenVINO's."""
     return np.zeros(array.shape, np.uint16)
 

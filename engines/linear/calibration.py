@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from functools import partial
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.halves import each
 from engines.linear.columns import ColumnInverse, Columns, prepare_columns, solve_columns
 from engines.linear.coming import Coming
 from engines.linear.espirit import espirit_maps
@@ -78,9 +80,9 @@ def learn(
     caller. Raises LinearError when there is no signal.
     """
     where = lines, len(expected), first_line
-    beside = None if helpers is None else helpers.submit(support, *where)
-    maps = walsh_maps(*where) if method == "walsh" else espirit_maps(*where, workers=helpers)
-    inside = support(*where) if beside is None or beside.cancel() else beside.result()
+    estimate = walsh_maps if method == "walsh" else partial(espirit_maps, workers=helpers)
+    makers: tuple[Callable[..., NDArray[Any]], ...] = estimate, support
+    maps, inside = each(lambda make: make(*where), makers, helpers)
     return ready_for(Calibration(maps, inside, lines, first_line, regularisation), expected, helpers)
 
 

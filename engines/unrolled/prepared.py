@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.ahead import Ahead, nothing_ahead
 from engines.linear.calibration import Calibration
 from engines.linear.columns import Block, never, nothing
 from engines.unrolled.balance import KEPT
 from engines.unrolled.predictor import Predictor, begin_predictor
-from engines.unrolled.problem import Ahead, NetworkBox, NetworkProblem, invert_box, network_box, nothing_ahead
+from engines.unrolled.problem import NetworkBox, NetworkProblem, invert_box, network_box
 from engines.unrolled.strength import level_of, regularisation_of
 from engines.unrolled.trust import NEAREST, withheld_lines
 

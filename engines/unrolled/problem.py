@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.ahead import Ahead, nothing_ahead
 from engines.halves import both
 from engines.linear.columns import (
     Block,
@@ -33,7 +34,6 @@ from engines.unrolled.balance import windowed
 
 __all__ = [
     "MULTIPLE",
-    "Ahead",
     "Form",
     "NetworkBox",
     "NetworkProblem",
@@ -45,7 +45,6 @@ __all__ = [
     "network_box",
     "network_problem",
     "normal_image",
-    "nothing_ahead",
     "whole_image",
 ]
 
@@ -53,12 +52,6 @@ MULTIPLE: Final = 8  # rows and columns of the planes are multiples of it
 Form: TypeAlias = Literal["auto", "dense"]
 Planes: TypeAlias = NDArray[np.float32]  # (2, row, column): real and imaginary part
 Power: TypeAlias = NDArray[np.float32]
-Ahead: TypeAlias = Callable[[Planes], Callable[[slice], None]]  # what an engine does with an inverse that is being made
-
-
-def nothing_ahead(_inverse: Planes) -> Callable[[slice], None]:
-    """Do nothing before it is made."""
-    return lambda _: None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -138,7 +131,6 @@ def invert_box(
         inverse = _blocks(box, noise)
     else:
         inverse = np.zeros((box.padded[1], 2 * box.padded[0], box.padded[0]), np.float32)
-
         see = ahead(inverse)
 
         def pack(block: Block) -> None:

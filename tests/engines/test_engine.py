@@ -255,7 +255,7 @@ def test_inverses_of_several_slices_are_rounded_once_each_and_ahead_where_they_c
     with open_engine(load_model("brain2d"), "openvino") as engine:
         wanted = [engine(given)["image"] for given in (first, second)]  # arrays that may be written, rounded each time
         rounded.clear()
-        see = engine.ahead("inverse", first["inverse"])
+        see = engine.ahead(first["inverse"])
         see(slice(0, 3))
         see(slice(3, 24))
         assert rounded == [3, 21]
