@@ -14,38 +14,47 @@ class Placement:
     """K-space of one frame under way, and what has come of it.
 
     `hybrid` (coil, e2, e1, x) holds the sum over averages until `finish`, `seen` (e2, e1) how many readouts were
-    placed, `calibrating` (e2, e1) which of them were calibration lines, `repeated` the rows that came twice.
+    placed, `filled` in how many places, `calibrating` (e2, e1) which of them were calibration lines, `repeated` the
+    rows that came twice.
     """
 
     def __init__(self, coils: int, shape: tuple[int, int], samples: int, averages: int = 1) -> None:
         self.hybrid = np.zeros((coils, *shape, samples), np.complex64)
         self.seen = np.zeros(shape, np.uint16)
         self.calibrating = np.zeros(shape, np.bool_)
+        self.filled = 0
         self.repeated: list[int] = []
         self._averages = averages
 
     def put(self, slabs: Rows, rows: Rows, samples: NDArray[np.complex64], average: NDArray[np.uint16]) -> None:
         """Place samples (readout, coil, x) at (slab, row); the last of two equal lines stays."""
+        if len(rows) == 1:
+            self._put_one(int(slabs[0]), int(rows[0]), samples[0], int(average[0]))
+            return
         across = samples.transpose(1, 0, 2)
-        alone = len(rows) == 1 or len(np.unique(slabs * self.seen.shape[1] + rows)) == len(rows)
+        alone = len(np.unique(slabs * self.seen.shape[1] + rows)) == len(rows)
         if alone and not self.seen[slabs, rows].any():
             self.hybrid[:, slabs, rows] = across
             self.seen[slabs, rows] = 1
+            self.filled += len(rows)
             return
         for n, (slab, row) in enumerate(zip(slabs.tolist(), rows.tolist(), strict=True)):
-            self._put_again(slab, row, across[:, n], int(average[n]))
+            self._put_one(slab, row, samples[n], int(average[n]))
 
-    def _put_again(self, slab: int, row: int, samples: NDArray[np.complex64], average: int) -> None:
-        """Add a further average; a repeated line takes the place of what was there."""
+    def _put_one(self, slab: int, row: int, samples: NDArray[np.complex64], average: int) -> None:
+        """Place one readout, or add a further average; a repeated line takes the place of what was there."""
         seen = int(self.seen[slab, row])
-        if seen and self._averages > 1 and average >= seen:
+        if not seen:
+            self.hybrid[:, slab, row] = samples
+            self.seen[slab, row] = 1
+            self.filled += 1
+            return
+        if self._averages > 1 and average >= seen:
             self.hybrid[:, slab, row] += samples
             self.seen[slab, row] += 1
             return
-        if seen:
-            self.repeated.append(row)
-        self.hybrid[:, slab, row] = samples * np.float32(max(seen, 1))
-        self.seen[slab, row] = max(seen, 1)
+        self.repeated.append(row)
+        self.hybrid[:, slab, row] = samples * np.float32(seen)
 
     def finish(self) -> NDArray[np.complex64]:
         """Turn the sum over averages into their mean and hand the samples (coil, e2, e1, x) over."""

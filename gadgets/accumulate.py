@@ -1,7 +1,7 @@
 """accumulate: place lines into frames; a frame leaves with its own last line, not with the next frame."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated
 
@@ -15,12 +15,13 @@ from gadgets.early import Foreteller
 from gadgets.line_verdict import LineVerdict
 from protocols.lattice import Lattice
 from protocols.messages import EarlyFrame, Frame, Lines, Message, Record, Reference
-from protocols.mrd import CALIBRATION, ENDING, FRAME_COUNTERS, SERVICE, AcqFlag, flag_mask
+from protocols.mrd import ACQUISITION, CALIBRATION, ENDING, FRAME_COUNTERS, SERVICE, AcqFlag, flag_mask
 from protocols.stream import Node
 
 __all__ = ["accumulate"]
 
 Key = tuple[int, ...]  # slice, contrast, phase, repetition, set
+Bits = NDArray[np.uint64]
 
 ENDS_FRAME = flag_mask(*ENDING)
 NOT_IMAGING = flag_mask(
@@ -61,17 +62,45 @@ def accumulate(context: Context, early_lines: Count = 0) -> Node:
     return node
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Lines and where they belong; valid as long as Lines are."""
+
+    headers: NDArray[np.void]
+    flags: Bits
+    slabs: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    samples: NDArray[np.complex64]
+    arrived_ns: int
+
+    def part(self, which: slice | NDArray[np.intp]) -> "_Batch":
+        """Some of the lines."""
+        return _Batch(
+            self.headers[which],
+            self.flags[which],
+            self.slabs[which],
+            self.rows[which],
+            self.samples[which],
+            self.arrived_ns,
+        )
+
+
 @dataclass(slots=True)
 class _Open:
     """One frame under way."""
 
     placed: Placement
-    header: Record
+    last: bytes  # header of its last line: its copy as a record takes as long as all else
     arrived_ns: int
     began: int  # scan_counter of its first line
     offset: tuple[int, int] | None = None  # (e2, e1) row of the first line that is not for calibration only
     referenced: bool = False
     told: EarlyFrame | None = None
+
+    @property
+    def header(self) -> Record:
+        """Header of its last line."""
+        return np.frombuffer(self.last, ACQUISITION)[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,16 +140,19 @@ class _Desk:
         headers = lines.headers
         flags, idx = headers["flags"], headers["idx"]
         used = (flags & NOT_IMAGING) == 0
-        inside = self._lattice.admits(idx["kspace_encode_step_1"], idx["kspace_encode_step_2"])
+        slabs, rows, inside = self._lattice.places(idx["kspace_encode_step_1"], idx["kspace_encode_step_2"])
         inside &= headers["encoding_space_ref"] == 0
         good = used & inside
-        if not good.all():
+        batch = _Batch(headers, flags, slabs, rows, lines.samples, lines.arrived_ns)
+        whole = bool(good.all())
+        if not whole:
             self._verdict.unused(int((~used).sum()))
             yield from self._verdict.stray(headers[used & ~inside])
         for start, stop in _runs(headers, separate=self._separate):
-            keep = np.flatnonzero(good[start:stop]) + start
-            if len(keep):
-                yield from self._place(_part(lines, keep))
+            if whole:
+                yield from self._place(batch if stop - start == len(flags) else batch.part(slice(start, stop)))
+            elif good[start:stop].any():
+                yield from self._place(batch.part(np.flatnonzero(good[start:stop]) + start))
             if flags[stop - 1] & ENDS_FRAME:
                 yield from self._ended(headers[stop - 1], lines.arrived_ns)
             elif not self._flagged_ends:
@@ -134,9 +166,9 @@ class _Desk:
             yield from self._leave(key, "end of stream")
         yield from self._verdict.of_stream()
 
-    def _place(self, lines: Lines) -> Iterator[Message]:
+    def _place(self, lines: _Batch) -> Iterator[Message]:
         key = _key(lines.headers[0])
-        flags = lines.headers["flags"]
+        flags = lines.flags
         if self._separate and flags[0] & CALIBRATION_ONLY:
             if key[0] not in self._references:
                 self._references[key[0]] = self._blank(lines)
@@ -152,10 +184,10 @@ class _Desk:
         if key[0] in self._references:
             yield from self._refer(key[0])
         frame = self._frames[key]
+        if frame.offset is None and (imaging := (flags & CALIBRATION_ONLY) == 0).any():
+            first = int(np.argmax(imaging))
+            frame.offset = int(lines.slabs[first]), int(lines.rows[first])
         calibrating = (flags & CALIBRATES) != 0
-        imaging = (flags & CALIBRATION_ONLY) == 0
-        if frame.offset is None and imaging.any():
-            frame.offset = self._where(lines.headers[int(np.argmax(imaging))])
         if frame.referenced or calibrating.all() or not (calibrating.any() or frame.placed.calibrating.any()):
             self._put(frame, lines)
         else:
@@ -169,38 +201,31 @@ class _Desk:
             if frame.told is not None:
                 yield frame.told
 
-    def _place_around_reference(self, frame: _Open, lines: Lines, calibrating: NDArray[np.bool_]) -> Iterator[Message]:
+    def _place_around_reference(self, frame: _Open, lines: _Batch, calibrating: NDArray[np.bool_]) -> Iterator[Message]:
         """Place a batch in which calibration lines begin or end; they are complete where imaging lines go on."""
         first = int(np.argmax(calibrating)) if not frame.placed.calibrating.any() else 0
         rest = np.flatnonzero(~calibrating[first:])
         cut = first + int(rest[0]) if len(rest) else len(calibrating)
         if cut:
-            self._put(frame, _part(lines, np.arange(cut)))
+            self._put(frame, lines.part(slice(0, cut)))
         if cut < len(calibrating):
             yield from self._embedded(frame)
-            self._put(frame, _part(lines, np.arange(cut, len(calibrating))))
+            self._put(frame, lines.part(slice(cut, None)))
 
-    def _put(self, frame: _Open, lines: Lines) -> None:
-        idx = lines.headers["idx"]
-        rows = self._lattice.rows(idx["kspace_encode_step_1"])
-        slabs = self._lattice.slabs(idx["kspace_encode_step_2"])
-        frame.placed.put(slabs, rows, lines.samples, idx["average"])
-        frame.placed.calibrating[slabs, rows] |= (lines.headers["flags"] & CALIBRATES) != 0
-        frame.header = lines.headers[-1].copy()
+    def _put(self, frame: _Open, lines: _Batch) -> None:
+        frame.placed.put(lines.slabs, lines.rows, lines.samples, lines.headers["idx"]["average"])
+        calibrating = (lines.flags & CALIBRATES) != 0
+        if calibrating.any():
+            frame.placed.calibrating[lines.slabs, lines.rows] |= calibrating
+        frame.last = lines.headers[-1].tobytes()
         frame.arrived_ns = lines.arrived_ns
 
-    def _blank(self, lines: Lines) -> _Open:
+    def _blank(self, lines: _Batch) -> _Open:
         coils, samples = lines.samples.shape[1:]
         shape = (self._lattice.partitions, self._lattice.lines)
         began = int(lines.headers[0]["scan_counter"])
-        return _Open(
-            Placement(coils, shape, samples, self._averages), lines.headers[-1].copy(), lines.arrived_ns, began
-        )
-
-    def _where(self, header: Record) -> tuple[int, int]:
-        idx = header["idx"]
-        slab = self._lattice.slabs(idx["kspace_encode_step_2"])
-        return int(slab), int(self._lattice.rows(idx["kspace_encode_step_1"]))
+        placed = Placement(coils, shape, samples, self._averages)
+        return _Open(placed, lines.headers[-1].tobytes(), lines.arrived_ns, began)
 
     def _grid(self, frame: _Open | None = None) -> NDArray[np.bool_]:
         """Lines of the lattice through the frame's first line; made once an offset."""
@@ -295,14 +320,6 @@ def _runs(headers: NDArray[np.void], *, separate: bool) -> Iterator[tuple[int, i
         cut |= idx[name][1:] != idx[name][:-1]
     edges = [0, *(np.flatnonzero(cut) + 1).tolist(), count]
     yield from pairwise(edges)
-
-
-def _part(lines: Lines, keep: NDArray[np.intp]) -> Lines:
-    """Take some readouts of a batch, without a copy where they are neighbours."""
-    if len(keep) == len(lines.headers):
-        return lines
-    which = slice(int(keep[0]), int(keep[-1]) + 1) if len(keep) == keep[-1] - keep[0] + 1 else keep
-    return replace(lines, headers=lines.headers[which], samples=lines.samples[which])
 
 
 def _reference(frame: _Open, *, separate: bool, expected: NDArray[np.bool_]) -> Iterator[Reference]:

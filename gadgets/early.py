@@ -24,6 +24,7 @@ class _Before:
     """What is kept of the last frame of a slice."""
 
     acquired: NDArray[np.bool_]  # (e2, e1)
+    count: int  # of its lines
     rows: NDArray[np.intp]  # far from the centre
     lines: NDArray[np.complex64]  # (coil, e2, row, x)
 
@@ -41,11 +42,10 @@ class Foreteller:
         before = self._before.get(which)
         if before is None or placed.repeated:
             return None
-        there = placed.seen > 0
-        left = int(np.count_nonzero(before.acquired)) - int(np.count_nonzero(there))
+        left = before.count - placed.filled
         if not 0 < left <= self._most:
             return None
-        due = before.acquired & ~there
+        due = before.acquired & (placed.seen == 0)
         rows = np.flatnonzero(due.any(0))
         if len(rows) != left or not np.isin(rows, before.rows).all():
             return None
@@ -60,7 +60,7 @@ class Foreteller:
         lines = acquired.shape[1]
         far = np.abs(np.arange(lines) - lines // 2) >= FAR * lines / 2
         rows = np.flatnonzero(acquired[0] & far)
-        self._before[which] = _Before(acquired, rows, hybrid[:, :, rows])
+        self._before[which] = _Before(acquired, int(np.count_nonzero(acquired)), rows, hybrid[:, :, rows])
 
     def confirmed(self, told: EarlyFrame, placed: Placement) -> bool:
         """Whether the frame has become what was told: the same lines, none of them twice."""

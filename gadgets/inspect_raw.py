@@ -1,7 +1,7 @@
 """inspect: look at raw readouts as they arrive; what is not a number never reaches k-space."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,28 +53,36 @@ class _Watch:
 
     def look(self, message: Readouts) -> Iterator[Message]:
         """Pass what is good of a batch, and what is to be said about it."""
-        if not has_flag(message.headers["flags"], AcqFlag.IS_NOISE_MEASUREMENT).all():
-            self._layout = self._layout or message.samples.shape[1:]
-            if message.samples.shape[1:] != self._layout:
+        layout = message.samples.shape[1:]
+        if layout != self._layout and not has_flag(message.headers["flags"], AcqFlag.IS_NOISE_MEASUREMENT).all():
+            if self._layout is not None:
                 self.stopped = True
                 yield Failure(_changed(message, self._layout))
                 return
-        message = replace(message, samples=np.require(message.samples, requirements=["C", "A"]))
+            self._layout = layout
+        message = message.aligned()
         largest = _largest(message.samples)
-        good = np.isfinite(largest.max(axis=1))
-        if not good.all():
+        peak = float(largest.max())
+        if not isfinite(peak):
+            good = np.isfinite(largest.max(axis=1))
             message, largest, finding = message.part(good), largest[good], _non_finite(message, good, self._context)
             yield finding
-        if not len(message.headers):
-            return
-        self._peak = max(self._peak, float(largest.max()))
+            if not len(message.headers):
+                return
+            peak = float(largest.max())
+        if peak >= self._peak:
+            self._peak = peak
+            yield from self._saturations(message, largest)
+        yield message
+
+    def _saturations(self, message: Readouts, largest: NDArray[np.float32]) -> Iterator[Message]:
+        """Count readouts that sit several times at the scan's largest value, and tell of the first ones."""
         clipped = _clipped(message.samples, largest, self._peak)
         if clipped.any():
             first = self._saturated == 0
             self._saturated += int(clipped.any(axis=1).sum())
             if first:
                 yield _saturation(self._context, message, clipped)
-        yield message
 
     def summary(self) -> Iterator[Message]:
         """How much of the scan was saturated."""

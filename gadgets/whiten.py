@@ -66,7 +66,8 @@ class _Bench:
         if self._matrix is None:
             yield message
         else:
-            yield replace(message, samples=self._matrix @ np.require(message.samples, requirements="A"))
+            samples = self._matrix @ message.aligned().samples
+            yield Readouts(message.headers, message.trajectory, samples, message.arrived_ns)
 
 
 def _learn(

@@ -50,12 +50,14 @@ class Lattice:
         """Encode steps 2 that lie in these rows."""
         return _steps(slabs, self.limit2, self.partitions)
 
-    def admits(self, step1: NDArray[np.integer], step2: NDArray[np.integer]) -> Mask:
-        """Tell which (step 1, step 2) lie inside the header's limits and the matrix."""
-        row, slab = self.rows(step1), self.slabs(step2)
-        inside = (row >= 0) & (row < self.lines) & (slab >= 0) & (slab < self.partitions)
-        inside &= (step1 >= self.limit1.minimum) & (step1 <= self.limit1.maximum)
-        return inside & (step2 >= self.limit2.minimum) & (step2 <= self.limit2.maximum)
+    def places(
+        self, step1: NDArray[np.integer], step2: NDArray[np.integer]
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], Mask]:
+        """Slabs and rows of (step 1, step 2), and which of them lie inside the header's limits and the matrix."""
+        rows, slabs = self.rows(step1), self.slabs(step2)
+        inside = _between(rows, 0, self.lines - 1) & _between(step1, self.limit1.minimum, self.limit1.maximum)
+        inside &= _between(slabs, 0, self.partitions - 1) & _between(step2, self.limit2.minimum, self.limit2.maximum)
+        return slabs, rows, inside
 
     def grid(self, offset1: int, offset2: int = 0) -> Mask:
         """Rows (e2, e1) of the equispaced grid within the limits; an offset is a row the grid goes through."""
@@ -77,6 +79,10 @@ def _steps(rows: NDArray[np.integer], limit: Limit, count: int) -> NDArray[np.in
     """Encode steps of rows: the inverse of _rows."""
     step = rows.astype(np.intp) + limit.centre - count // 2
     return step % count if _periodic(limit, count) else step
+
+
+def _between(values: NDArray[np.integer], least: int, most: int) -> Mask:
+    return (values >= least) & (values <= most)
 
 
 def _periodic(limit: Limit, count: int) -> bool:

@@ -57,6 +57,13 @@ class Readouts:
         """Some of the readouts: those of a mask (readout,) copied out of the receive buffer, those of a slice not."""
         return Readouts(self.headers[which], self.trajectory[which], self.samples[which], self.arrived_ns)
 
+    def aligned(self) -> "Readouts":
+        """The readouts with samples that are aligned and in one piece: themselves, where they are."""
+        flags = self.samples.flags
+        if flags.aligned and flags.c_contiguous:
+            return self
+        return Readouts(self.headers, self.trajectory, self.samples.copy(), self.arrived_ns)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lines:

@@ -1,6 +1,7 @@
 """MRD v1 by number: message ids, fixed headers, flag bits, data and image types (little-endian)."""
 
 from enum import IntEnum
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -206,6 +207,7 @@ DTYPE_OF: Final[dict[int, np.dtype[Any]]] = {
 TYPE_OF: Final[dict[np.dtype[Any], int]] = {dtype: number for number, dtype in DTYPE_OF.items()}
 
 
+@cache
 def flag_mask(*flags: AcqFlag) -> np.uint64:
     """Combine flags into the bit mask that stands in an acquisition header."""
     return np.uint64(sum(1 << (flag - 1) for flag in flags))

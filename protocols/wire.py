@@ -15,6 +15,7 @@ __all__ = ["Receiver", "receive"]
 
 _ACQUISITION = MessageId.ACQUISITION.to_bytes(2, "little")
 _LARGEST = (1 << 31) - 1  # NumPy counts the bytes of a record in 31 bits
+_BEGIN = 2  # of what is in the buffer: there the 342 bytes before a readout's samples leave these aligned
 
 
 class Receiver:
@@ -30,10 +31,10 @@ class Receiver:
             raise LocalError(f"Receiver: capacity {capacity}, limit {limit}; wanted 1024 <= capacity <= limit < 2^31")
         self._capacity = capacity
         self._limit = limit
-        self._store = np.empty(capacity, np.uint8)
+        self._store = np.empty(_BEGIN + capacity, np.uint8)
         self._view = self._store.data
-        self._start = 0  # of what is not parsed yet
-        self._end = 0
+        self._start = _BEGIN  # of what is not parsed yet
+        self._end = _BEGIN
         self._wanted = 2  # bytes from _start on without which there is nothing to parse
         self._arrived_ns = 0
 
@@ -43,15 +44,15 @@ class Receiver:
         Raises LocalError where complete messages have not been taken yet.
         """
         held = self._end - self._start
-        if self._start:
-            self._view[:held] = self._view[self._start : self._end]
-            self._start, self._end = 0, held
-        stop = max(self._capacity, self._wanted)  # a buffer that once grew is used from its beginning, for the cache
-        if held >= stop:
+        if self._start > _BEGIN:
+            self._view[_BEGIN : _BEGIN + held] = self._view[self._start : self._end]
+            self._start, self._end = _BEGIN, _BEGIN + held
+        room = max(self._capacity, self._wanted)  # a buffer that once grew is used from its beginning, for the cache
+        if held >= room:
             raise LocalError("Receiver: space() before messages() were taken")
-        if held == len(self._store):
+        if self._end == len(self._store):
             self._grow()
-        return self._view[held:stop]
+        return self._view[self._end : _BEGIN + room]
 
     def filled(self, count: int) -> None:
         """Say how many bytes were written to the last `space()`."""
@@ -101,7 +102,7 @@ class Receiver:
 
     def _grow(self) -> None:
         """Make room for the message at hand, but never for much more than has already come of it."""
-        store = np.empty(min(2 * len(self._store), self._wanted), np.uint8)
+        store = np.empty(min(2 * len(self._store), _BEGIN + self._wanted), np.uint8)
         store[: self._end] = self._store[: self._end]
         self._store, self._view = store, store.data
 

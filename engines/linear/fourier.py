@@ -147,7 +147,8 @@ def readout_to_hybrid(
     scale, half = np.float32(encoded**-0.5), recon // 2
     middle = min(max(centre, kept.start), kept.stop)  # all of it may lie on one side of the centre
     left, right = middle - kept.start, kept.stop - middle
-    source[:] = 0
+    if left + right < encoded:
+        source[:] = 0
     for readout, into in zip(samples, out, strict=True):
         source[:, middle - centre : middle - centre + right] = readout[:, middle : kept.stop]
         if left:
