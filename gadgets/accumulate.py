@@ -291,8 +291,8 @@ class _Desk:
         hybrid = frame.placed.finish()
         told = frame.told
         early = 0 if told is None or not self._foreteller.confirmed(told, frame.placed) else told.number
-        self._foreteller.keep(_of_series(key), hybrid, acquired)
         yield Frame(hybrid, acquired, frame.header, frame.arrived_ns, self._averages, reason, flags, early)
+        self._foreteller.keep(_of_series(key), hybrid, acquired)  # the frame does not wait for it
 
 
 def _key(header: Record) -> Key:

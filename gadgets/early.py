@@ -16,7 +16,7 @@ from protocols.messages import EarlyFrame, Record
 
 __all__ = ["Foreteller"]
 
-FAR: Final = 0.3  # of the way from the centre to the edge of k-space; nearer lines carry the contrast
+FAR: Final = 0.25  # of the way from the centre to the edge of k-space; nearer lines carry the contrast
 
 
 @dataclass(frozen=True, slots=True, eq=False)
