@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from engines.ahead import nothing_ahead
 from engines.backends.interface import Job, Opened, Tensors, first_line, key_of, refused
 from engines.backends.ov_bf16 import TWIN, lower_convolutions, lower_products
+from engines.backends.ov_layout import flatten_planes, separate_means
 from engines.errors import EngineError
 
 __all__ = ["missing", "open_graph"]
@@ -52,6 +53,8 @@ def open_graph(job: Job) -> Iterator[Opened]:
         twins = (_INVERSE,) if precision == "bf16" and lower_products(model, _INVERSE) else ()
         if precision == "bf16":
             lower_convolutions(model)
+        flatten_planes(model)
+        separate_means(model)
         compiled = core.compile_model(model, "CPU", options)
     except RuntimeError as error:
         raise EngineError(f"openvino cannot load {job.name}: {first_line(error)}") from error
