@@ -59,7 +59,7 @@ def _seen_by(node: Any) -> Any:
 
 
 def separate_means(model: Any) -> int:
-    """Take means over rectangles (openvino.Model, in place) along one direction, then the other; how many there were."""
+    """Take means over rectangles (openvino.Model, in place) along one direction, then the other; says how many."""
     from openvino import opset13 as operations
 
     found = [node for node in model.get_ordered_ops() if node.get_type_name() == "AvgPool" and _separable(node)]
