@@ -140,6 +140,17 @@ def test_samples_are_views_into_the_buffer_not_copies():
     assert np.shares_memory(found.headers, np.frombuffer(room, np.uint8))
 
 
+def test_samples_of_readouts_that_come_one_by_one_are_aligned_and_need_no_copy():
+    receiver = Receiver()
+    for readout in (batch().part(slice(n, n + 1)) for n in range(3)):
+        data = octets(readout)
+        receiver.space()[: len(data)] = data
+        receiver.filled(len(data))
+        (found,) = receiver.messages()
+        assert found.samples.flags.aligned
+        assert found.aligned() is found
+
+
 def test_all_other_messages_are_copies_that_stay_when_the_buffer_is_used_again():
     image = Image(filled(mrd.IMAGE, 5)[0], np.arange(6, dtype=np.int32).reshape(1, 1, 2, 3))
     wave = Waveforms(filled(mrd.WAVEFORM, 7)[0], np.ones((2, 3), np.uint32))
