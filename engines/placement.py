@@ -31,10 +31,9 @@ class Placement:
         if len(rows) == 1:
             self._put_one(int(slabs[0]), int(rows[0]), samples[0], int(average[0]))
             return
-        across = samples.transpose(1, 0, 2)
         alone = len(np.unique(slabs * self.seen.shape[1] + rows)) == len(rows)
         if alone and not self.seen[slabs, rows].any():
-            self.hybrid[:, slabs, rows] = across
+            self.hybrid[:, slabs, rows] = samples.transpose(1, 0, 2)
             self.seen[slabs, rows] = 1
             self.filled += len(rows)
             return

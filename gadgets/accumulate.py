@@ -21,7 +21,6 @@ from protocols.stream import Node
 __all__ = ["accumulate"]
 
 Key = tuple[int, ...]  # slice, contrast, phase, repetition, set
-Bits = NDArray[np.uint64]
 
 ENDS_FRAME = flag_mask(*ENDING)
 NOT_IMAGING = flag_mask(
@@ -67,7 +66,7 @@ class _Batch:
     """Lines and where they belong; valid as long as Lines are."""
 
     headers: NDArray[np.void]
-    flags: Bits
+    flags: NDArray[np.uint64]
     slabs: NDArray[np.intp]
     rows: NDArray[np.intp]
     samples: NDArray[np.complex64]

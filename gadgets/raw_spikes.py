@@ -80,8 +80,7 @@ class _Watch:
         self._readouts += int((~noisy).sum())
         if noisy.all():
             return find_spikes(message.samples[:0], self._weights)
-        samples = np.require(message.samples, requirements=["C", "A"])
-        return _used(find_spikes(samples, self._weights), message.headers, noisy)
+        return _used(find_spikes(message.aligned().samples, self._weights), message.headers, noisy)
 
     def say(self, found: Spikes, headers: NDArray[np.void]) -> Iterator[Flag]:
         """Say what is new of a frame, and all of it when the frame ends."""

@@ -93,4 +93,4 @@ def _within(rows: NDArray[np.intp], limit: Limit, count: int) -> Mask:
     if _periodic(limit, count):
         return np.ones(len(rows), np.bool_)
     step = rows + limit.centre - count // 2
-    return (step >= limit.minimum) & (step <= limit.maximum)
+    return _between(step, limit.minimum, limit.maximum)

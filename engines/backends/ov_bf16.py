@@ -7,6 +7,8 @@ Networks are trained with convolutions in bfloat16 as it is.
 
 from typing import Any, Final
 
+from engines.backends.ov_layout import hand_on
+
 __all__ = ["TWIN", "lower_convolutions", "lower_products"]
 
 FOLLOW: Final = ("Add", "Relu", "DepthToSpace")  # computed in bfloat16 where the images that they take are
@@ -29,8 +31,7 @@ def lower_products(model: Any, name: str) -> bool:
     for node in products:
         planes = operations.convert(node.input_value(0), "bf16")
         single = operations.convert(operations.matmul(planes, twin, transpose_a=False, transpose_b=True), "f32")
-        for port in node.output(0).get_target_inputs():
-            port.replace_source_output(single.output(0))
+        hand_on(node, single)
     model.validate_nodes_and_infer_types()
     return True
 
@@ -55,8 +56,7 @@ def lower_convolutions(model: Any) -> None:
         else:
             continue
         single = operations.convert(made, "f32")
-        for port in node.output(0).get_target_inputs():
-            port.replace_source_output(single.output(0))
+        hand_on(node, single)
     model.validate_nodes_and_infer_types()
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-__all__ = ["flatten_planes", "separate_means"]
+__all__ = ["flatten_planes", "hand_on", "separate_means"]
 
 FEW: Final = 2  # channels, of real and imaginary part, or one
 BETWEEN: Final = ("Add", "Relu", "Convert")  # from a convolution to its pixels, side by side
@@ -32,12 +32,12 @@ def _flattened(node: Any) -> bool:
         return False
     planes, block = channels.get_length(), int(how["block_size"])
     size = operations.shape_of(seen)  # not that of the node's own input: it would keep the bias out of the convolution
-    frames, rows, columns = (operations.gather(size, _ints(n), _int(0)) for n in (0, 2, 3))
+    frames, rows, columns = (operations.gather(size, _ints(n), 0) for n in (0, 2, 3))
     split = operations.concat([frames, _ints(planes, block, block), rows, columns], 0)
     whole = [frames, _ints(planes), *(operations.multiply(length, _ints(block)) for length in (rows, columns))]
     parted = operations.reshape(node.input_value(0), split, special_zero=False)
     turned = operations.transpose(parted, _ints(0, 1, 4, 2, 5, 3))
-    _replace(node, operations.reshape(turned, operations.concat(whole, 0), special_zero=False))
+    hand_on(node, operations.reshape(turned, operations.concat(whole, 0), special_zero=False))
     return True
 
 
@@ -72,7 +72,7 @@ def separate_means(model: Any) -> int:
             made = operations.avg_pool(
                 made, [1, 1], begin, end, kernel, exclude_pad=False, rounding_type=how["rounding_type"]
             )
-        _replace(node, made)
+        hand_on(node, made)
     model.validate_nodes_and_infer_types()
     return len(found)
 
@@ -84,15 +84,10 @@ def _separable(node: Any) -> bool:
     return bool(plain and not how["exclude-pad"] and min(how["kernel"]) > 1)
 
 
-def _replace(node: Any, made: Any) -> None:
+def hand_on(node: Any, made: Any) -> None:
+    """Give all that take the output of a node that of another one."""
     for port in node.output(0).get_target_inputs():
         port.replace_source_output(made.output(0))
-
-
-def _int(value: int) -> Any:
-    from openvino import opset13 as operations
-
-    return operations.constant(np.array(value, np.int64))
 
 
 def _ints(*values: int) -> Any:
