@@ -1,13 +1,14 @@
 """OpenVINO on the CPU: bfloat16 where the processor has it and the model's images were verified in it (ov_bf16.py).
 
 One infer request for each thread that calls, made when it first does: a request runs one set of tensors at a time. An
-input array that cannot be written (`array.flags.writeable = False`), as the inverse of a series, is rounded once, or
-part by part while it is being made.
+inverse that cannot be written (`array.flags.writeable = False`), as that of a series, is packed once, or part by part
+while it is being made.
 """
 
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import SimpleNamespace
@@ -17,14 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.ahead import nothing_ahead
-from engines.backends.interface import Job, Opened, Tensors, first_line, key_of, refused
-from engines.backends.ov_bf16 import TWIN, lower_convolutions, lower_products
+from engines.backends.interface import Infer, Job, Opened, Tensors, first_line, key_of, refused
+from engines.backends.ov_bf16 import lower_convolutions
 from engines.backends.ov_layout import flatten_planes, separate_means
+from engines.backends.ov_solve import BITS, REACH, own_solves
 from engines.errors import EngineError
+from engines.unrolled.packed import Packed, empty_packed, pack
 
 __all__ = ["missing", "open_graph"]
 
 _PRECISIONS: Final = ("bf16", "single")  # the fastest first
+_PLACES: Final = ("Exception from ", "Check '", "Node ")  # with which lines of its messages begin that say where
 _INVERSE: Final = "inverse"  # the input whose reading takes the time
 
 
@@ -48,77 +52,77 @@ def open_graph(job: Job) -> Iterator[Opened]:
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
     }
-    try:
-        model = core.read_model(job.onnx)
-        twins = (_INVERSE,) if precision == "bf16" and lower_products(model, _INVERSE) else ()
-        if precision == "bf16":
-            lower_convolutions(model)
-        flatten_planes(model)
-        separate_means(model)
-        compiled = core.compile_model(model, "CPU", options)
-    except RuntimeError as error:
-        raise EngineError(f"openvino cannot load {job.name}: {first_line(error)}") from error
+    with ThreadPoolExecutor(max(1, job.threads - 1), "solve") as workers:
+        try:
+            model = core.read_model(job.onnx)
+            ours = precision == "bf16" and own_solves(model, _INVERSE, workers)
+            if precision == "bf16":
+                lower_convolutions(model)
+            flatten_planes(model)
+            separate_means(model)
+            compiled = core.compile_model(model, "CPU", options)
+        except RuntimeError as error:
+            raise EngineError(f"openvino cannot load {job.name}: {_said(error)}") from error
+        kept = _Kept()
+        key = key_of(job, "openvino", release, precision)
+        ahead = kept.begin if ours else nothing_ahead
+        yield Opened(_inferring(job, compiled, kept if ours else None), release, precision, key, ahead)
+
+
+def _inferring(job: Job, compiled: Any, kept: "_Kept | None") -> Infer:
+    """Run a compiled graph; what it takes of an inverse is `kept`."""
+    import openvino
+
     taken = {name for port in compiled.inputs for name in port.get_names()}  # without inputs that nothing depends on
-    own, rounded = threading.local(), _Rounded()
+    own = threading.local()
 
     def infer(tensors: Tensors) -> dict[str, NDArray[Any]]:
         try:
             if not hasattr(own, "request"):
                 own.request = compiled.create_infer_request()
-            given = {
-                name: openvino.Tensor(_lent(np.ascontiguousarray(value)), shared_memory=True)
-                for name, value in tensors.items()
-                if name in taken
-            }
-            given |= {TWIN.format(name): rounded.of(tensors[name]) for name in twins}
-            own.request.infer(given)
+            given = {name: value for name, value in tensors.items() if name in taken}
+            if kept is not None:
+                packed = kept.of(given.pop(_INVERSE))
+                given |= {BITS.format(_INVERSE): packed.bits.view(np.int32), REACH.format(_INVERSE): packed.reach}
+            own.request.infer(
+                {
+                    name: openvino.Tensor(_lent(np.ascontiguousarray(value)), shared_memory=True)
+                    for name, value in given.items()
+                }
+            )
             return {name: own.request.get_tensor(name).data.copy() for name in job.graph.outputs}
         except (RuntimeError, TypeError, ValueError) as error:
-            raise EngineError(f"openvino failed in {job.name}: {first_line(error)}") from error
+            raise EngineError(f"openvino failed in {job.name}: {_said(error)}") from error
 
-    yield Opened(
-        infer,
-        release,
-        precision,
-        key_of(job, "openvino", release, precision),
-        rounded.begin if twins else nothing_ahead,
-    )
+    return infer
 
 
-class _Rounded:
-    """Arrays in single precision, rounded to bfloat16 once, for as long as they live."""
+def _said(error: Exception) -> str:
+    """What the library says was wrong, without where in its sources."""
+    said = (line for line in str(error).splitlines() if line.strip() and not line.startswith(_PLACES))
+    return next(said, first_line(error))
+
+
+class _Kept:
+    """Packed inverses, for as long as the arrays live."""
 
     def __init__(self) -> None:
-        self._bits: dict[int, NDArray[np.uint16]] = {}
+        self._packed: dict[int, Packed] = {}
 
-    def begin(self, array: NDArray[Any]) -> Callable[[slice], None]:
-        """Round an array that is still being made, part by part; what is never told stays zero."""
-        bits = self._bits[id(array)] = _room_for(array)
-        weakref.finalize(array, self._bits.pop, id(array), None).atexit = False
-        return lambda part: _round(array[part], bits[part])
+    def begin(self, inverse: NDArray[Any]) -> Callable[[slice], None]:
+        """Pack an array that is still being made, part by part; what is never told stays zero."""
+        packed = self._packed[id(inverse)] = empty_packed(len(inverse), inverse.shape[-1])
+        weakref.finalize(inverse, self._packed.pop, id(inverse), None).atexit = False
+        return lambda part: pack(inverse, packed, part)
 
-    def of(self, array: NDArray[Any]) -> Any:
-        """Tensor (openvino.Tensor) of an array; one that can be written is rounded each time."""
-        import openvino
-
-        if array.flags.writeable:
-            _round(array, bits := _room_for(array))
-        else:
-            if id(array) not in self._bits:
-                self.begin(array)(slice(None))
-            bits = self._bits[id(array)]
-        return openvino.Tensor(bits, openvino.Shape(array.shape), openvino.Type.bf16)
-
-
-def _room_for(array: NDArray[Any]) -> NDArray[np.uint16]:
-    """Room for an array in bfloat16; NumPy's memory comes in large pages, twice as fast as OpenVINO's."""
-    return np.zeros(array.shape, np.uint16)
-
-
-def _round(given: NDArray[np.float32], made: NDArray[np.uint16]) -> None:
-    """Round to the nearest bfloat16, ties away from zero, a group at a time."""
-    for single, low in zip(given.view(np.uint32), made, strict=True):
-        np.right_shift(single + np.uint32(0x8000), 16, out=low, casting="unsafe")
+    def of(self, inverse: NDArray[Any]) -> Packed:
+        """What is packed of an array; one that can be written is packed each time."""
+        if inverse.flags.writeable:
+            pack(inverse, packed := empty_packed(len(inverse), inverse.shape[-1]))
+            return packed
+        if id(inverse) not in self._packed:
+            self.begin(inverse)(slice(None))
+        return self._packed[id(inverse)]
 
 
 def _lent(array: NDArray[Any]) -> NDArray[Any]:

@@ -1,7 +1,5 @@
-"""Convolutions and products with an inverse in bfloat16, everything else single, by OpenVINO.
+"""Convolutions in bfloat16, everything else single, by OpenVINO, whose own hint takes sums along that want more.
 
-Its own hint for bfloat16 takes sums along that want more. Products are of P with lambda z, no larger than z (P b, in
-which large terms cancel, is made outside); what takes their time is reading P, which is half as long in bfloat16.
 Networks are trained with convolutions in bfloat16 as it is.
 """
 
@@ -9,36 +7,9 @@ from typing import Any, Final
 
 from engines.backends.ov_layout import hand_on
 
-__all__ = ["TWIN", "lower_convolutions", "lower_products"]
+__all__ = ["lower_convolutions"]
 
 FOLLOW: Final = ("Add", "Relu", "DepthToSpace")  # computed in bfloat16 where the images that they take are
-TWIN: Final = "{}, bfloat16"  # name of the input that holds the same as another one
-
-
-def lower_products(model: Any, name: str) -> bool:
-    """Let all products with the input `name` take its twin; False where there are none."""
-    from openvino import Type
-    from openvino import opset13 as operations
-
-    given = next((node for node in model.get_parameters() if name in node.output(0).get_names()), None)
-    turned = [] if given is None else [port.get_node() for port in given.output(0).get_target_inputs()]
-    products = [node for node in model.get_ordered_ops() if _multiplies(node, turned)]
-    if given is None or not products:
-        return False
-    twin = operations.parameter(given.get_partial_shape(), Type.bf16, name=TWIN.format(name))
-    twin.output(0).set_names({TWIN.format(name)})
-    model.add_parameters([twin])
-    for node in products:
-        planes = operations.convert(node.input_value(0), "bf16")
-        single = operations.convert(operations.matmul(planes, twin, transpose_a=False, transpose_b=True), "f32")
-        hand_on(node, single)
-    model.validate_nodes_and_infer_types()
-    return True
-
-
-def _multiplies(node: Any, turned: list[Any]) -> bool:
-    """Whether a node is a product with one of the transposes of an input."""
-    return node.get_type_name() == "MatMul" and node.input_value(1).get_node() in turned
 
 
 def lower_convolutions(model: Any) -> None:

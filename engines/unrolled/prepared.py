@@ -95,11 +95,11 @@ def prepare(
 
 
 def inverse_bytes(prepared: Prepared) -> int:
-    """Memory that the inverse, an engine's copy in half the precision, and the predictor will take."""
+    """Memory that the inverse, an engine's copy of half of it in half the precision, and the predictor will take."""
     height, width = prepared.box.padded
     samples = prepared.box.columns_problem.maps.shape[0] * len(prepared.withheld)
     dense = height if prepared.box.alias == height else 0
-    return 8 * width * (height * (prepared.box.alias * 3 // 2 + dense + samples) + 2 * samples**2)
+    return 8 * width * (height * (prepared.box.alias * 5 // 4 + dense + samples) + 2 * samples**2)
 
 
 def make_inverse(

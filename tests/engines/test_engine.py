@@ -243,28 +243,28 @@ def capable():
 
 
 @pytest.mark.skipif(not capable(), reason="this processor has no bfloat16")
-def test_inverses_of_several_slices_are_rounded_once_each_and_ahead_where_they_can_be(monkeypatch):
-    rounded, real = [], ov._round
+def test_inverses_of_several_slices_are_packed_once_each_and_ahead_where_they_can_be(monkeypatch):
+    packed, real = [], ov.pack
 
-    def noting(given, made):
-        rounded.append(len(given))
-        real(given, made)
+    def noting(inverse, made, part=slice(None)):
+        packed.append(len(inverse[part]))
+        real(inverse, made, part)
 
-    monkeypatch.setattr(ov, "_round", noting)
+    monkeypatch.setattr(ov, "pack", noting)
     first, second = problem(32, 24, 32), problem(32, 24, 32, seed=1)
     with open_engine(load_model("brain2d"), "openvino") as engine:
-        wanted = [engine(given)["image"] for given in (first, second)]  # arrays that may be written, rounded each time
-        rounded.clear()
+        wanted = [engine(given)["image"] for given in (first, second)]  # arrays that may be written, packed each time
+        packed.clear()
         see = engine.ahead(first["inverse"])
         see(slice(0, 3))
         see(slice(3, 24))
-        assert rounded == [3, 21]
+        assert packed == [3, 21]
         for given in (first, second):
             given["inverse"].flags.writeable = False
         for _ in range(2):
             for given, image in zip((first, second), wanted, strict=True):
                 np.testing.assert_array_equal(engine(given)["image"], image)
-    assert rounded == [3, 21, 24]
+    assert packed == [3, 21, 24]
 
 
 @pytest.mark.parametrize("backend", [ort, ov])

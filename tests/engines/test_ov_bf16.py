@@ -1,13 +1,11 @@
 """What is lowered to bfloat16, and nothing else, is computed in it."""
 
-import itertools
-
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from engines.backends.ov_bf16 import TWIN, lower_convolutions, lower_products
+from engines.backends.ov_bf16 import lower_convolutions
 
 openvino = pytest.importorskip("openvino")
 capable = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -66,39 +64,3 @@ def test_what_they_compute_is_the_same_to_eight_bits_and_the_rest_to_all():
     off = np.linalg.norm(got["shuffled"] - exact["shuffled"]) / np.linalg.norm(exact["shuffled"])
     assert 1e-4 < off < 1e-2
     np.testing.assert_array_equal(got["product"], exact["product"])
-
-
-def products(count):
-    """y = x p, then y p, … so many times, with the transpose of an input."""
-    names = ["x", *(f"y{n}" for n in range(count))]
-    nodes = [helper.make_node("Transpose", ["p"], ["turned"], perm=[0, 2, 1])]
-    nodes += [helper.make_node("MatMul", [left, "turned"], [right]) for left, right in itertools.pairwise(names)]
-    ports = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["g", "a", "b"]) for n in ("x", "p", names[-1])]
-    made = helper.make_graph(nodes, "products", ports[:2], ports[2:])
-    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    return openvino.Core().read_model(model.SerializeToString())
-
-
-@pytest.mark.skipif(not capable, reason="this processor has no bfloat16")
-def test_all_products_take_the_inverse_in_bfloat16():
-    model = products(3)
-    assert lower_products(model, "p")
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    random = np.random.default_rng(2)
-    x, p = random.standard_normal((3, 2, 16), np.float32), random.standard_normal((3, 16, 16), np.float32)
-    halved = openvino.Tensor(openvino.Type.bf16, p.shape)
-    halved.data.view(np.uint16).reshape(p.shape)[:] = p.view(np.uint32) >> 16
-    got = compiled({"x": x, "p": p, TWIN.format("p"): halved})[0]
-    turned = p.swapaxes(1, 2)
-    off = np.linalg.norm(got - x @ turned @ turned @ turned) / np.linalg.norm(got)
-    assert 1e-4 < off < 3e-2
-    precisions = [
-        str(node.get_rt_info()["runtimePrecision"].value)
-        for node in compiled.get_runtime_model().get_ordered_ops()
-        if str(node.get_rt_info()["layerType"].value) == "MatMul"
-    ]
-    assert sorted(precisions) == ["bf16", "bf16", "bf16"]
-
-
-def test_a_graph_without_such_products_stays_as_it_is():
-    assert not lower_products(products(2), "another input")
