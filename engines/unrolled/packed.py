@@ -25,6 +25,7 @@ VECTOR: Final = 32  # lengths are multiples of this: loops end without a remaind
 CORNER: Final = 8  # numbers kept for a pair of rows besides; the compiled code uses the first four
 MOST_ROWS: Final = 2048
 APART: Final = MOST_ROWS + 72  # between vectors: no power of two, whose places would share lines of the cache
+REORDERED: Final = {"reassoc", "contract", "nsz"}  # sums in any order; what is not finite stays so
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +77,7 @@ _single: Any = intrinsic(_bits_as_single)  # four bytes taken as a number in sin
 
 def _compiled(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Native code, kept beside this file or in the user's cache; other threads run while it does."""
-    compile_ = partial(njit, *signature, nogil=True, fastmath=True, error_model="numpy", **options)
+    compile_ = partial(njit, *signature, nogil=True, fastmath=REORDERED, error_model="numpy", **options)
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:

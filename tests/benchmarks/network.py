@@ -5,6 +5,8 @@ image went out first, the one behind it counts. A frame that has a linear image 
 the latest one, and in `network_missing_share`. `network_early_share` is of the images for which the network had begun
 with lines of the frame before; `network_latency_whole_p50_ms` is without that, which is also what a frame takes whose
 last lines have changed; `network_latency_steady_p99_ms` is without the first ten frames.
+`network_latency_undisturbed_p99_ms` is of frames during which, and two seconds before, other machines took no more than
+2 % of the processors; `network_disturbed_share` says how many those are not.
 """
 
 import re
@@ -30,12 +32,14 @@ from tests.benchmarks.latency import TR_MS, against_limit, paced, say
 from tests.benchmarks.peers import with_wavelet
 from tests.benchmarks.plugin import plugin
 from tests.benchmarks.scene import make_problem, make_scene, octets
+from tests.benchmarks.stolen import watched
 
 PROTOCOL = "brain_gre_r4_network"
 FRAMES = 300
 START = 10  # frames in which the inverse is made
 WHOLE = 60  # frames that the network waits for the end of
 TIMES = 30
+BEFORE_NS, DISTURBING = 2_000_000_000, 0.02
 ENGINE_LIMIT_MS, LATENCY_LIMIT_MS = 40.0, 60.0
 OPENING_S = 60.0
 
@@ -50,7 +54,7 @@ def run() -> dict[str, dict[str, object]]:
     engine_ms = time_engine(problem)
     wavelet_ms = best_ms(with_wavelet(problem), 3)
     say(f"network: {FRAMES} frames of {scene.frames.shape[1]} lines, TR {TR_MS} ms")
-    taken_ms, early, missing = play(scene, FRAMES)
+    taken_ms, early, missing, disturbed = play(scene, FRAMES)
     say(f"network: {WHOLE} more, begun when they are whole")
     whole_ms, *_ = play(scene._replace(opening=patient(scene)), WHOLE)
     p50, p99 = (float(np.percentile(taken_ms, percent)) for percent in (50, 99))
@@ -60,6 +64,8 @@ def run() -> dict[str, dict[str, object]]:
         "network_latency_p50_ms": against_limit(p50, LATENCY_LIMIT_MS),
         "network_latency_p99_ms": against_limit(p99, LATENCY_LIMIT_MS),
         "network_latency_steady_p99_ms": {"value": float(np.percentile(taken_ms[START:], 99)), "unit": "ms"},
+        "network_latency_undisturbed_p99_ms": {"value": undisturbed(taken_ms, disturbed), "unit": "ms"},
+        "network_disturbed_share": {"value": float(disturbed.mean()), "unit": "1"},
         "network_latency_max_ms": {"value": float(taken_ms.max()), "unit": "ms"},
         "network_latency_whole_p50_ms": {"value": float(np.median(whole_ms)), "unit": "ms"},
         "network_missing_share": {"value": missing, "unit": "1"},
@@ -117,8 +123,8 @@ def patient(scene):
 
 
 def play(scene, frames):
-    """Latency in ms of every frame's network image, the share that was begun early, and the share that has none."""
-    with plugin() as ready, connected(ready["port"], keep=range(frames)) as client:
+    """Latency in ms of every frame's network image, shares of those begun early and without, who was disturbed."""
+    with watched() as stolen, plugin() as ready, connected(ready["port"], keep=range(frames)) as client:
         wait_for_engine(ready)
         client.send(scene.opening)
         client.send(octets(scene.before[:1]))
@@ -135,7 +141,14 @@ def play(scene, frames):
     taken_ms = np.full(frames, np.nan)
     taken_ms[made] = [(client.arrived_ns[n] - sent_ns[n]) / 1e6 for n in made]
     early = float(np.mean([client.images[n].meta["Scanside.BorrowedLines"] != "0" for n in made]))
-    return np.nan_to_num(taken_ms, nan=float(np.nanmax(taken_ms))), early, 1 - len(made) / frames
+    taken_ms = np.nan_to_num(taken_ms, nan=float(np.nanmax(taken_ms)))
+    shares = [stolen.share(at - BEFORE_NS, at + ms * 1e6) for at, ms in zip(sent_ns, taken_ms, strict=True)]
+    return taken_ms, early, 1 - len(made) / frames, np.array(shares) > DISTURBING
+
+
+def undisturbed(taken_ms, disturbed):
+    """p99 of the frames that were not disturbed; nothing where all were."""
+    return None if disturbed.all() else float(np.percentile(taken_ms[~disturbed], 99))
 
 
 def wait_for_engine(ready):

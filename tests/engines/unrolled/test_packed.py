@@ -76,6 +76,15 @@ def test_nothing_to_do_is_done_too():
     assert not product(inverse, np.ones((1, 2, 8, 6), np.float32), 4).any()
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_is_not_hidden(bad):
+    planes = np.ones((1, 2, 40, 3), np.float32)
+    planes[0, 1, 20, 1] = bad
+    made = product(inverses(3, 40, [(0, 40)] * 3), planes)
+    assert not np.isfinite(made[..., 1]).any()
+    assert np.isfinite(made[..., [0, 2]]).all()
+
+
 def test_an_inverse_that_cannot_be_written_and_comes_part_by_part_is_packed_alike():
     inverse = inverses(10, 31, some_reaches(10, 31))
     whole, parts = empty_packed(10, 31), empty_packed(10, 31)
