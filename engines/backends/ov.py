@@ -1,8 +1,8 @@
 """OpenVINO on the CPU: bfloat16 where the processor has it and the model's images were verified in it (ov_bf16.py).
 
-One infer request for each thread that calls, made when it first does: a request runs one set of tensors at a time. An
-inverse that cannot be written (`array.flags.writeable = False`), as that of a series, is packed once, or part by part
-while it is being made.
+Threads take turns: there is one stream, and none should wait for it inside the library, perhaps with Python's lock, which
+the operation wants that the other one is in (ov_solve.py). An inverse that cannot be written
+(`array.flags.writeable = False`), as that of a series, is packed once, or part by part while it is being made.
 """
 
 import threading
@@ -74,23 +74,21 @@ def _inferring(job: Job, compiled: Any, kept: "_Kept | None") -> Infer:
     import openvino
 
     taken = {name for port in compiled.inputs for name in port.get_names()}  # without inputs that nothing depends on
-    own = threading.local()
+    request, turn = compiled.create_infer_request(), threading.Lock()
 
     def infer(tensors: Tensors) -> dict[str, NDArray[Any]]:
         try:
-            if not hasattr(own, "request"):
-                own.request = compiled.create_infer_request()
             given = {name: value for name, value in tensors.items() if name in taken}
             if kept is not None:
                 packed = kept.of(given.pop(_INVERSE))
                 given |= {BITS.format(_INVERSE): packed.bits.view(np.int32), REACH.format(_INVERSE): packed.reach}
-            own.request.infer(
-                {
-                    name: openvino.Tensor(_lent(np.ascontiguousarray(value)), shared_memory=True)
-                    for name, value in given.items()
-                }
-            )
-            return {name: own.request.get_tensor(name).data.copy() for name in job.graph.outputs}
+            lent = {
+                name: openvino.Tensor(_lent(np.ascontiguousarray(value)), shared_memory=True)
+                for name, value in given.items()
+            }
+            with turn:
+                request.infer(lent)
+                return {name: request.get_tensor(name).data.copy() for name in job.graph.outputs}
         except (RuntimeError, TypeError, ValueError) as error:
             raise EngineError(f"openvino failed in {job.name}: {_said(error)}") from error
 

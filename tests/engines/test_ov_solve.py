@@ -79,3 +79,11 @@ def test_an_error_in_a_step_is_one_of_the_engine_and_the_next_frame_is_drawn(mod
             with pytest.raises(EngineError, match=r"openvino failed in brain2d/model: .*division by zero"):
                 engine(tensors)
         np.testing.assert_array_equal(engine(tensors)["image"], before)
+
+
+def test_threads_take_turns_and_none_waits_for_ever(model):
+    asked = [given(form, model.card.strength) for form in forms(model.card.strength)] * 12
+    with open_engine(model, "openvino") as engine, ThreadPoolExecutor(4) as threads:
+        wanted = [engine(tensors)["image"] for tensors in asked[:2]] * 12
+        for got, image in zip(threads.map(engine, asked), wanted, strict=True):
+            np.testing.assert_array_equal(got["image"], image)
