@@ -1,7 +1,7 @@
 """OpenVINO on the CPU: bfloat16 where the processor has it and the model's images were verified in it (ov_bf16.py).
 
-Threads take turns: there is one stream, and none should wait for it inside the library, perhaps with Python's lock, which
-the operation wants that the other one is in (ov_solve.py). An inverse that cannot be written
+Threads take turns: there is one stream, and none should wait for it inside the library, perhaps with Python's lock,
+which the operation wants that the other one is in (ov_solve.py). An inverse that cannot be written
 (`array.flags.writeable = False`), as that of a series, is packed once, or part by part while it is being made.
 """
 
