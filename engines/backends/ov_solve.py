@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from engines.backends.ov_layout import hand_on
 from engines.halves import both
-from engines.unrolled.packed import Packed, multiply, parts_of
+from engines.unrolled.packed import Packed, multiply
 
 __all__ = ["BITS", "REACH", "own_solves"]
 
 BITS: Final = "{}, lower half in bfloat16"  # names of the inputs that take the place of an inverse
 REACH: Final = "{}, rows that are not zero"
-PARTS: Final = 6  # of a step
+PARTS: Final = 12  # of a step: those in the middle of a head take longest
 BEFORE: Final = ("Reshape", "Transpose", "Reshape")  # from planes to the MatMul, and from there to planes again
 AFTER: Final = ("Reshape", "Gather", "Gather", "Subtract", "Unsqueeze", "Concat", "Transpose", "Reshape")
 
@@ -108,7 +108,8 @@ def _operation() -> Any:
 
 def _solve(packed: Packed, planes: NDArray[np.float32], out: NDArray[np.float32], workers: Executor) -> None:
     """Let the caller and a worker take one part after the other: either may be kept from it by other work."""
-    left = iter(parts_of(packed.reach, PARTS))
+    ends = [len(packed.reach) * n // PARTS for n in range(PARTS + 1)]
+    left = map(slice, ends[:-1], ends[1:])
 
     def work() -> None:
         for part in left:

@@ -8,7 +8,6 @@ Products are summed in single precision.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 
 from engines.linear.errors import LinearError
 
-__all__ = ["Packed", "empty_packed", "multiply", "pack", "parts_of"]
+__all__ = ["Packed", "empty_packed", "multiply", "pack"]
 
 VECTOR: Final = 32  # lengths are multiples of this: loops end without a remainder
 CORNER: Final = 8  # numbers kept for a pair of rows besides; the compiled code uses the first four
@@ -51,13 +50,6 @@ def _whole(length: int) -> int:
 def pack(inverse: NDArray[np.float32], packed: Packed, part: slice = slice(None)) -> None:
     """Round a part (along the first axis) of inverses (group, 2 * n, n) to the nearest bfloat16, ties away from 0."""
     _pack(inverse[part].view(np.uint32), packed.bits[part], packed.reach[part])
-
-
-def parts_of(reach: NDArray[np.int32], number: int) -> list[slice]:
-    """Parts of the groups that take about the same time each, at most `number` of them."""
-    work = np.square(reach[:, 1] - reach[:, 0], dtype=np.int64).cumsum()
-    ends = np.unique([0, *np.searchsorted(work, work[-1] * np.arange(1, number) / number), len(reach)])
-    return [slice(int(start), int(end)) for start, end in pairwise(ends)]
 
 
 def multiply(packed: Packed, planes: NDArray[np.float32], out: NDArray[np.float32], part: slice = slice(None)) -> None:
