@@ -6,7 +6,6 @@ import socket
 import struct
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -93,7 +92,7 @@ class Session:
         self._failed = False
         self._stopped = False
         self._over = False
-        self._heard: deque[Feedback] = deque(maxlen=HEARD)  # what the scanner has said is not said to it again
+        self._heard: tuple[Feedback, ...] = ()  # what the scanner has said is not said to it again
 
     def run(self) -> None:
         """Serve the peer; returns when it is done, never raises for anything that a peer can do."""
@@ -211,7 +210,7 @@ class Session:
                 if isinstance(message, Readouts):
                     self._meter.count("readouts", len(message.headers))
                 if isinstance(message, Feedback) and self._rules is rules.SCANNER:
-                    self._heard.append(message)
+                    self._heard = (*self._heard[1 - HEARD :], message)  # whole at any moment: another thread looks
                 yield message
         except PeerError as error:
             yield Failure(

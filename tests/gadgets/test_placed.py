@@ -212,6 +212,15 @@ def test_a_server_says_once_that_a_scan_protocol_compares_nothing_with_what_was_
     assert not [text for text in texts(talked(server, WITH_PLACED, raw())) if "no gadget placed" in text]
 
 
+def test_words_that_come_thick_and_fast_neither_break_a_session_nor_are_said_back(server):
+    start = Config(TOML, is_name=False), Header(write_header(replace(small_scan(), patient_position="HFS")))
+    words = [Feedback("SomethingElse", bytes([n % 256])) for n in range(4000)]
+    got = talk(server.port, [*start, *words, raw(), Close()])
+    assert sum(isinstance(message, Image) for message in got) == 1
+    assert not [text for text in texts(got) if "internal error" in text]
+    assert not [message for message in got if isinstance(message, Feedback)]
+
+
 def test_a_chain_without_placed_says_so_of_words_that_cannot_be_read_and_nothing_of_scans_without_any():
     (told,) = [m for m in build(context())(iter([Feedback(NAME, b"garbage")])) if isinstance(m, Flag)]
     assert told.severity is Severity.UNKNOWN
