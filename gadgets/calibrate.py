@@ -122,7 +122,7 @@ class _Desk:
 
     def _has_room(self, problem: Columns) -> bool:
         rows, columns = problem.maps.shape[1:]
-        self._inverse_bytes += columns * rows * rows * 8
+        self._inverse_bytes += columns * rows * rows * 4
         return self._inverse_bytes <= MOST_INVERSE_BYTES
 
     def _invert(self, slice_: int) -> None:

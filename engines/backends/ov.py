@@ -23,7 +23,7 @@ from engines.backends.ov_bf16 import lower_convolutions
 from engines.backends.ov_layout import flatten_planes, separate_means
 from engines.backends.ov_solve import BITS, REACH, own_solves
 from engines.errors import EngineError
-from engines.unrolled.packed import Packed, empty_packed, pack
+from engines.linear.packed import Packed, empty_packed, pack
 
 __all__ = ["missing", "open_graph"]
 
@@ -81,7 +81,7 @@ def _inferring(job: Job, compiled: Any, kept: "_Kept | None") -> Infer:
             given = {name: value for name, value in tensors.items() if name in taken}
             if kept is not None:
                 packed = kept.of(given.pop(_INVERSE))
-                given |= {BITS.format(_INVERSE): packed.bits.view(np.int32), REACH.format(_INVERSE): packed.reach}
+                given |= {BITS.format(_INVERSE): packed.numbers.view(np.int32), REACH.format(_INVERSE): packed.reach}
             lent = {
                 name: openvino.Tensor(_lent(np.ascontiguousarray(value)), shared_memory=True)
                 for name, value in given.items()

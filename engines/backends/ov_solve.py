@@ -1,7 +1,7 @@
 """The consistent step of an unrolled network as one operation of our own in OpenVINO's graphs.
 
 OpenVINO has no product with a Hermitian matrix: it would read both halves of the inverse, and rows that are zero, and
-move planes there and back. Ours reads a third of it (engines/unrolled/packed.py).
+move planes there and back. Ours reads a third of it (engines/linear/packed.py).
 """
 
 from concurrent.futures import Executor
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.backends.ov_layout import hand_on
 from engines.halves import both
-from engines.unrolled.packed import Packed, multiply
+from engines.linear.packed import Packed, multiply
 
 __all__ = ["BITS", "REACH", "own_solves"]
 

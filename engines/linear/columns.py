@@ -5,12 +5,10 @@ function of the mask, element by element; b = sum_c S_c^H F^H y_c; the image is 
 count, calibration lines too. Pixels outside a support are left out of the unknowns and stay zero.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import pairwise
-from math import prod
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +16,9 @@ from numpy.typing import NDArray
 from engines.halves import both
 from engines.linear.errors import LinearError, wanted_shape
 from engines.linear.fourier import plan
-from engines.linear.hermitian import hermitian_inverse
+
+if TYPE_CHECKING:
+    from engines.linear.packed import Packed
 
 __all__ = [
     "Block",
@@ -36,6 +36,7 @@ __all__ = [
     "right_hand_side",
     "solve_columns",
     "solved_box",
+    "variance_of",
 ]
 
 Block: TypeAlias = tuple[slice, slice, NDArray[np.complex64]]  # columns, rows of the box, (column, row, row)
@@ -69,7 +70,8 @@ class ColumnInverse:
     """(N + lambda)^-1 of every column in the box: one matrix product away from the image."""
 
     problem: Columns
-    blocks: tuple[Block, ...]
+    half: "Packed"  # of each, in single precision; a group is a column
+    variance: NDArray[np.float32]  # (column, row) of the solution where acquired noise has sigma 1
 
 
 def prepare_columns(
@@ -169,38 +171,52 @@ def invert_columns(
     """Invert every column of the box, `at_once` at a time; None when `cancelled`, asked in between, says to stop.
 
     Rows outside which these columns' maps are zero are left out, so maps that are zero outside the object (support in
-    maps.py) cost half the time and memory: rows^2 * 8 bytes a column. Run it in a worker: NumPy lets others run. One
-    of `workers` helps, if one is free. What comes `then` is done with each block while the caches hold it.
+    maps.py) cost half the time and memory: rows^2 * 4 bytes a column. Run it in a worker: others run meanwhile. One of
+    `workers` helps, if one is free. What comes `then` is done with each block while the caches hold it; the block is
+    gone after that.
     """
-    blocks, spread = _empty(problem, at_once), point_spread(problem)
+    from engines.linear.hermitian import hermitian_inverse  # half a second; see warm.py
+    from engines.linear.packed import empty_packed, pack_columns
+
+    _, rows, columns = problem.maps.shape
+    made = ColumnInverse(problem, empty_packed(columns, rows, np.float32), np.zeros((columns, rows), np.float32))
+    blocks, spread = _blocks(problem, at_once), point_spread(problem)
     left, done = iter(blocks), []
 
     def invert() -> None:
-        for part, reach, out in left:
+        for part, reach in left:
             if cancelled():
                 list(left)  # nothing is left for the other one either
                 return
-            done.append(hermitian_inverse(normal_matrices(problem, part, spread, reach), out))
-            then((part, reach, out))
+            matrices = normal_matrices(problem, part, spread, reach)
+            hermitian_inverse(matrices, matrices)
+            pack_columns(matrices, reach.start, made.half, part)
+            made.variance[part, reach] = variance_of(matrices, problem.regularisation)
+            done.append(part)
+            then((part, reach, matrices))
 
     both(invert, invert, workers)
-    return None if len(done) < len(blocks) else ColumnInverse(problem, blocks)
+    return None if len(done) < len(blocks) else made
 
 
-def _empty(problem: Columns, at_once: int) -> tuple[Block, ...]:
-    """Blocks to be filled, in one piece of memory: the system gives a large piece ten times as fast as many small."""
+def _blocks(problem: Columns, at_once: int) -> list[tuple[slice, slice]]:
+    """Columns that are inverted at once, and the rows that they see."""
     seen = (problem.maps != 0).any(0)
     width = seen.shape[1]
     parts = [slice(start, min(start + at_once, width)) for start in range(0, width, at_once)]
     shown = [(part, np.flatnonzero(seen[:, part].any(1))) for part in parts]
-    reaches = [(part, slice(int(rows[0]), int(rows[-1]) + 1)) for part, rows in shown if len(rows)]
-    shapes = [(part.stop - part.start, *[reach.stop - reach.start] * 2) for part, reach in reaches]
-    ends = np.cumsum([0, *(prod(shape) for shape in shapes)])
-    memory = np.empty(ends[-1], np.complex64)
-    return tuple(
-        (*where, memory[start:end].reshape(shape))
-        for where, shape, (start, end) in zip(reaches, shapes, pairwise(ends), strict=True)
-    )
+    return [(part, slice(int(rows[0]), int(rows[-1]) + 1)) for part, rows in shown if len(rows)]
+
+
+def variance_of(inverse: NDArray[np.complex64], regularisation: float) -> NDArray[np.float32]:
+    """Diagonal (…, n) of the solution's covariance H N H = H - lambda H^2, H (…, n, n), summed in single precision.
+
+    Its root is the general form of the g-factor map in Pruessmann et al., Magn Reson Med 1999; 42:952.
+    """
+    parts = inverse.view(np.float32)
+    power = np.einsum("...ij,...ij->...i", parts, parts)
+    diagonal: NDArray[np.float32] = np.einsum("...ii->...i", inverse).real - np.float32(regularisation) * power
+    return diagonal.clip(min=0)
 
 
 def solve_columns(
@@ -217,18 +233,16 @@ def solved_box(
 
     Half of the columns are solved by one of `workers`, if one is free: reading the inverses is what takes the time.
     """
-    problem, blocks = inverse.problem, inverse.blocks
-    b, solved = (np.zeros(problem.maps.shape[:0:-1], np.complex64) for _ in range(2))
+    from engines.linear.packed import multiply_columns
 
-    def solve(some: Sequence[Block]) -> None:
-        if not some:
-            return
-        part = slice(some[0][0].start, some[-1][0].stop)
+    problem = inverse.problem
+    b, solved = (np.empty(problem.maps.shape[:0:-1], np.complex64) for _ in range(2))
+
+    def solve(part: slice) -> None:
         b[part] = right_hand_side(problem, hybrid, part).T
-        _multiply(some, b, solved)
+        multiply_columns(inverse.half, b, solved, part)
 
-    half = len(blocks) // 2
-    both(lambda: solve(blocks[:half]), lambda: solve(blocks[half:]), workers)
+    _by_halves(solve, len(b), workers)
     return b.T, solved.T
 
 
@@ -236,28 +250,18 @@ def product(
     inverse: ColumnInverse, given: NDArray[np.complex64], workers: Executor | None = None
 ) -> NDArray[np.complex64]:
     """(N + lambda)^-1 of an image (row, column) of the box; half of the columns by one of `workers`, if one is free."""
-    blocks, vectors = inverse.blocks, np.ascontiguousarray(given.T)
-    made = np.zeros_like(vectors)
-    half = len(blocks) // 2
-    both(lambda: _multiply(blocks[:half], vectors, made), lambda: _multiply(blocks[half:], vectors, made), workers)
+    from engines.linear.packed import multiply_columns
+
+    vectors = np.ascontiguousarray(given.T)
+    made = np.empty_like(vectors)
+    _by_halves(lambda part: multiply_columns(inverse.half, vectors, made, part), len(vectors), workers)
     return made.T
 
 
-def _multiply(blocks: Sequence[Block], given: NDArray[np.complex64], made: NDArray[np.complex64]) -> None:
-    for columns, rows, matrices in blocks:
-        made[columns, rows] = (matrices @ given[columns, rows, None])[..., 0]
+def _by_halves(do: Callable[[slice], None], columns: int, workers: Executor | None) -> None:
+    both(lambda: do(slice(0, columns // 2)), lambda: do(slice(columns // 2, columns)), workers)
 
 
 def noise_of(inverse: ColumnInverse) -> NDArray[np.float32]:
-    """Standard deviation (y, x) of the solution's noise where acquired noise has sigma 1; zero outside the box.
-
-    The covariance is H N H = H - lambda H^2 with H = (N + lambda)^-1; the general form of the g-factor map in
-    Pruessmann et al., Magn Reson Med 1999; 42:952.
-    """
-    _, rows, columns = inverse.problem.maps.shape
-    variance = np.zeros((columns, rows), np.float32)
-    for part, reach, matrices in inverse.blocks:
-        power = (matrices.real**2 + matrices.imag**2).sum(-1)
-        diagonal = np.einsum("xii->xi", matrices).real
-        variance[part, reach] = diagonal - np.float32(inverse.problem.regularisation) * power
-    return place(inverse.problem, np.sqrt(variance.clip(min=0)).T.astype(np.complex64)).real
+    """Standard deviation (y, x) of the solution's noise where acquired noise has sigma 1; zero outside the box."""
+    return place(inverse.problem, np.sqrt(inverse.variance).T.astype(np.complex64)).real

@@ -29,6 +29,8 @@ def begin_predictor(problem: Columns, rows: NDArray[np.intp]) -> tuple[Predictor
 
     Every block is to be seen once; blocks may be seen by several threads.
     """
+    from engines.linear.hermitian import hermitian_inverse  # as in columns.py
+
     coils, height, width = problem.maps.shape
     transform, samples_each = fourier_rows(problem, rows), coils * len(rows)
     weights = np.zeros((width, samples_each, height), np.complex64)
@@ -43,7 +45,7 @@ def begin_predictor(problem: Columns, rows: NDArray[np.intp]) -> tuple[Predictor
         np.matmul(samples, adjoint, out=gram[part])
         moved = weights[part, :, reach] @ adjoint
         np.einsum("xii->xi", moved)[:] += 1
-        gain[part] = np.linalg.inv(moved)
+        hermitian_inverse(moved, gain[part])
 
     return Predictor(weights, gram, gain), see
 

@@ -98,7 +98,7 @@ def inverse_bytes(prepared: Prepared) -> int:
     """Memory that the inverse, an engine's copy of half of it in half the precision, and the predictor will take."""
     height, width = prepared.box.padded
     samples = prepared.box.columns_problem.maps.shape[0] * len(prepared.withheld)
-    dense = height if prepared.box.alias == height else 0
+    dense = height // 2 if prepared.box.alias == height else 0
     return 8 * width * (height * (prepared.box.alias * 5 // 4 + dense + samples) + 2 * samples**2)
 
 

@@ -25,6 +25,7 @@ from engines.linear.columns import (
     place,
     prepare_columns,
     solved_box,
+    variance_of,
 )
 from engines.linear.columns import right_hand_side as right_hand_side_of
 from engines.linear.errors import LinearError, wanted_shape
@@ -121,7 +122,7 @@ def invert_box(
 ) -> NetworkProblem | None:
     """Form the inverse of every group; None when `cancelled`, asked in between, says to stop.
 
-    Dense inverses take rows^2 * 8 bytes a column and are made in place, by the caller and one of `workers`, if free;
+    Dense inverses take rows^2 * 12 bytes a column and are made in place, by the caller and one of `workers`, if free;
     what comes `then` is done with each block of columns while the caches hold it, and what `ahead` gives for the array
     of the inverse with each part of that.
     """
@@ -134,13 +135,15 @@ def invert_box(
         see = ahead(inverse)
 
         def pack(block: Block) -> None:
-            _pack(box, block, inverse, noise)
+            _pack(box, block, inverse)
             see(block[0])
             then(block)
 
         dense = invert_columns(box.columns_problem, cancelled, workers=workers, then=pack)
         if dense is None:
             return None
+        width, height = dense.variance.shape
+        noise[:height, :width] = dense.variance.T * box.inside[:height, :width]
     known = {field.name: getattr(box, field.name) for field in fields(NetworkBox)}
     return NetworkProblem(**known, inverse=inverse, noise=windowed(noise), dense=dense)
 
@@ -158,27 +161,17 @@ def network_problem(
     return made
 
 
-def _pack(box: NetworkBox, block: Block, packed: Planes, noise: Power) -> None:
-    """Put a block's (N + lambda)^-1 into `packed` (column, 2 * row, row), and the variance of P b into `noise`.
+def _pack(box: NetworkBox, block: Block, packed: Planes) -> None:
+    """Put a block's (N + lambda)^-1 into `packed` (column, 2 * row, row).
 
     A row of N that is zero has 1 / lambda on the diagonal of its inverse, and zero here.
     """
     part, reach, matrices = block
     height = box.padded[0]
-    seen = box.inside[reach, part].T
     own = packed[part, :, reach]
     own[:, reach] = matrices.real
     own[:, height + reach.start : height + reach.stop] = matrices.imag
-    np.einsum("xii->xi", own[:, reach])[:] *= seen
-    noise[reach, part] = (_variance(matrices, box.columns_problem.regularisation) * seen).T
-
-
-def _variance(inverse: NDArray[np.complex64], regularisation: float) -> Power:
-    """Diagonal (…, n) of P N P = P - lambda P^2 for Hermitian P (…, n, n), summed in single precision."""
-    parts = inverse.view(np.float32)
-    squares = np.einsum("...ij,...ij->...i", parts, parts)
-    diagonal: Power = np.einsum("...ii->...i", inverse).real - np.float32(regularisation) * squares
-    return diagonal.clip(min=0)
+    np.einsum("xii->xi", own[:, reach])[:] *= box.inside[reach, part].T
 
 
 def _blocks(box: NetworkBox, noise: Power) -> Planes:
@@ -195,7 +188,7 @@ def _blocks(box: NetworkBox, noise: Power) -> Planes:
     packed = np.zeros((folded, box.padded[1], 2 * alias, alias), np.float32)
     packed[:, :used, :alias] = inverse.real
     packed[:, :used, alias:] = inverse.imag
-    variance = _variance(inverse, problem.regularisation) * seen
+    variance = variance_of(inverse, problem.regularisation) * seen
     noise[:, :used] = variance.transpose(2, 0, 1).reshape(lines, used)
     return packed.reshape(-1, 2 * alias, alias)
 

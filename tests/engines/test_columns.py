@@ -122,18 +122,24 @@ def test_inverting_stops_when_told_and_not_before():
 
 
 @settings(max_examples=30)
-@given(st.integers(1, 130), st.sampled_from([1.0, 1e2, 1e3]))
+@given(st.integers(1, 270), st.sampled_from([1.0, 1e2, 1e3]))
 def test_the_inverse_of_a_hermitian_matrix_is_its_inverse(size, condition):
     vectors = np.linalg.qr(noise_like((2, size, size)).astype(complex))[0]
     values = np.geomspace(1, condition, size)
     matrices = ((vectors * values) @ vectors.conj().swapaxes(1, 2)).astype(np.complex64)
-    product = hermitian_inverse(matrices) @ matrices
-    assert np.abs(product - np.eye(size)).max() < 1e-5 * condition
+    inverse = np.full_like(matrices, np.nan)
+    assert hermitian_inverse(matrices, inverse) is inverse
+    assert np.abs(inverse @ matrices - np.eye(size)).max() < 1e-5 * condition
+    np.testing.assert_array_equal(inverse, inverse.conj().swapaxes(1, 2))
 
 
-def test_an_indefinite_matrix_is_refused():
-    with pytest.raises(np.linalg.LinAlgError):
-        hermitian_inverse(-np.eye(40, dtype=np.complex64)[None])
+@pytest.mark.parametrize("bad", [-1, 0, np.nan])
+@pytest.mark.parametrize("row", [0, 17, 39])
+def test_a_matrix_that_is_not_positive_definite_is_refused(bad, row):
+    matrices = np.stack([np.eye(40, dtype=np.complex64)] * 3)
+    matrices[1, row, row] = bad
+    with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
+        hermitian_inverse(matrices)
 
 
 @pytest.mark.parametrize("mask", [embedded(4), embedded(3), irregular()], ids=["R4", "R3", "irregular"])

@@ -8,8 +8,8 @@ import pytest
 from engines.backends import ov_solve
 from engines.backends.ov_solve import BITS, REACH, own_solves
 from engines.engine import EngineError, open_engine
+from engines.linear.packed import empty_packed, pack
 from engines.model import load_model
-from engines.unrolled.packed import empty_packed, pack
 from trt_build.vectors import small_problems
 
 openvino = pytest.importorskip("openvino")
@@ -38,7 +38,7 @@ def run(model, workers, tensors, *, own):
         assert own_solves(graph, "inverse", workers)
         packed = empty_packed(len(tensors["inverse"]), tensors["inverse"].shape[2])
         pack(tensors["inverse"], packed)
-        held = {BITS.format("inverse"): packed.bits.view(np.int32), REACH.format("inverse"): packed.reach}
+        held = {BITS.format("inverse"): packed.numbers.view(np.int32), REACH.format("inverse"): packed.reach}
         tensors = {**{name: value for name, value in tensors.items() if name != "inverse"}, **held}
     compiled = core.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     out = compiled({name: value for name, value in tensors.items() if _takes(compiled, name)})

@@ -1,4 +1,4 @@
-"""Half of an inverse says all of it: products equal those with the whole one, to what bfloat16 holds."""
+"""Half of an inverse says all of it: products equal those with the whole one, to what its numbers hold."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engines.linear.errors import LinearError
-from engines.unrolled.packed import MOST_ROWS, empty_packed, multiply, pack
+from engines.linear.packed import MOST_ROWS, empty_packed, multiply, multiply_columns, pack, pack_columns
 from engines.unrolled.problem import apply_inverse
 
 
@@ -58,6 +58,21 @@ def test_a_product_is_that_with_the_whole_inverse(rows, width, size):
     np.testing.assert_allclose(product(inverse, planes), wanted, rtol=0, atol=2e-6 * np.abs(wanted).max())
 
 
+@pytest.mark.parametrize(("first", "end"), [(0, 70), (3, 68), (20, 53), (69, 70)])
+def test_a_product_of_columns_in_single_precision_is_that_with_the_whole_inverse(first, end):
+    planes = inverses(6, 70, [(first, end)] * 6)
+    whole = planes[:, :70] + 1j * planes[:, 70:]
+    packed = empty_packed(6, 70, np.float32)
+    for part in (slice(2, 6), slice(0, 2)):
+        pack_columns(np.ascontiguousarray(whole[part, first:end, first:end]), first, packed, part)
+    given = np.random.default_rng(5).standard_normal((6, 140), np.float32).view(np.complex64)
+    out = np.full_like(given, np.nan)
+    for part in (slice(0, 5), slice(5, 6)):
+        multiply_columns(packed, given, out, part)
+    wanted = (whole @ given[..., None])[..., 0]
+    np.testing.assert_allclose(out, wanted, rtol=0, atol=1e-6 * np.abs(wanted).max())
+
+
 @pytest.mark.parametrize("parts", [2, 6, 100])
 def test_parts_make_the_whole(parts):
     inverse = inverses(20, 40, some_reaches(20, 40))
@@ -86,7 +101,7 @@ def test_an_inverse_that_cannot_be_written_and_comes_part_by_part_is_packed_alik
     inverse.flags.writeable = False
     for part in (slice(4, 10), slice(0, 4)):
         pack(inverse, parts, part)
-    np.testing.assert_array_equal(parts.bits, whole.bits)
+    np.testing.assert_array_equal(parts.numbers, whole.numbers)
     np.testing.assert_array_equal(parts.reach, whole.reach)
 
 
@@ -105,7 +120,7 @@ def test_more_rows_than_it_has_room_for_are_refused_with_the_number():
 
 
 def test_it_works_where_native_code_can_be_kept_nowhere():
-    code = "from tests.engines.unrolled.test_packed import *; test_parts_make_the_whole(2)"
+    code = "from tests.engines.test_packed import *; test_parts_make_the_whole(2)"
     environment = {**os.environ, "NUMBA_CACHE_DIR": "/proc/nowhere"}
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
