@@ -1,7 +1,7 @@
 """Two halves of one job on two cores, where there is a core to spare."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from typing import TypeVar
 
 __all__ = ["both", "each"]
@@ -13,11 +13,19 @@ Made = TypeVar("Made")
 def both(first: Callable[[], None], second: Callable[[], None], workers: Executor | None = None) -> None:
     """Do both, the second one in a worker if one is free; nobody waits for a worker that is busy with something else.
 
-    Raises what either of them raises.
+    Raises what either of them raises, when neither runs any more: they may write to memory of the caller's.
     """
-    helper = None if workers is None else workers.submit(second)
-    first()
-    if helper is None or helper.cancel():
+    if workers is None:
+        first()
+        second()
+        return
+    helper = workers.submit(second)
+    try:
+        first()
+    finally:
+        if not helper.cancel():
+            wait([helper])
+    if helper.cancelled():
         second()
     else:
         helper.result()

@@ -11,9 +11,14 @@ __all__ = ["compiled", "readable"]
 REORDERED: Final = {"reassoc", "contract", "nsz"}  # sums in any order; what is not finite stays so
 
 
-def compiled(*signature: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Native code, kept beside its file or in the user's cache; other threads run while it does."""
-    compile_ = partial(njit, *signature, nogil=True, fastmath=REORDERED, error_model="numpy", **options)
+def compiled(*signature: Any, reordered: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Native code, kept beside its file or in the user's cache; other threads run while it does.
+
+    Sums may be `reordered` for speed. Where such code calls other native code their last digits depend on whether it
+    was compiled in this process or comes from the cache.
+    """
+    fastmath = REORDERED if reordered else False
+    compile_ = partial(njit, *signature, nogil=True, fastmath=fastmath, error_model="numpy", **options)
 
     def decorate(function: Callable[..., Any]) -> Any:
         try:

@@ -146,7 +146,7 @@ def _pack_columns(matrices: Any, first_row: int, numbers: Any, reach: Any) -> No
             at += CORNER
 
 
-@compiled(inline="always")  # so that LLVM sees that the vectors lie apart
+@compiled(inline="always")  # with its caller's options; so that LLVM sees that the vectors lie apart
 def _half(numbers: Any, used: int, x: Any, y: Any, u: Any, v: Any) -> None:
     """Each pair of rows is used twice: as rows, and as columns of the half that is not there."""
     zero, at = np.float32(0), 0
@@ -184,7 +184,8 @@ def _half(numbers: Any, used: int, x: Any, y: Any, u: Any, v: Any) -> None:
         types.float32[:, :, :, ::1],
         types.intp,
         types.intp,
-    )
+    ),
+    reordered=True,
 )
 def _multiply(numbers: Any, reach: Any, planes: Any, out: Any, begin: Any, end: Any) -> None:
     frames, _, rows, width = planes.shape
@@ -215,7 +216,8 @@ def _multiply(numbers: Any, reach: Any, planes: Any, out: Any, begin: Any, end: 
         types.complex64[:, ::1],
         types.intp,
         types.intp,
-    )
+    ),
+    reordered=True,
 )
 def _multiply_columns(numbers: Any, reach: Any, given: Any, out: Any, begin: Any, end: Any) -> None:
     zero, memory = np.float32(0), np.empty(4 * APART, np.float32)

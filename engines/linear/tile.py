@@ -17,8 +17,8 @@ ROWS: Final = 4
 WIDTH: Final = 16 if get_host_cpu_features().get("avx512f") else 8  # numbers of a register
 REGISTER: Final = ir.VectorType(ir.FloatType(), WIDTH)
 LANES: Final = ir.VectorType(ir.IntType(32), WIDTH)
+FUSED: Final = ir.FunctionType(REGISTER, [REGISTER] * 3)  # multiplies and adds, rounded once
 UNDEFINED: Final = ir.Constant(REGISTER, ir.Undefined)
-FUSED: Final = ("contract",)
 
 
 def _sums_in_registers(_context: Any, out: Any, left: Any, right: Any, where: Any) -> Any:
@@ -49,6 +49,7 @@ def _sums_in_registers(_context: Any, out: Any, left: Any, right: Any, where: An
 def _add_row(builder: Any, sums: list[Any], places: list[Any], half: Any) -> None:
     """Add conjugate numbers of one row times numbers of another one; where both are, imaginary parts half on."""
     scalars, vectors = places
+    fused = cgutils.get_or_insert_function(builder.module, FUSED, f"llvm.fma.v{WIDTH}f32")
     real, imag = (
         builder.load(builder.bitcast(place, REGISTER.as_pointer()), align=4)
         for place in (vectors, builder.gep(vectors, [half]))
@@ -56,14 +57,13 @@ def _add_row(builder: Any, sums: list[Any], places: list[Any], half: Any) -> Non
     for n in range(ROWS):
         place = builder.gep(scalars, [ir.Constant(half.type, n)])
         a, b = _everywhere(builder, place), _everywhere(builder, builder.gep(place, [half]))
-        for total, factor, vector, change in (
-            (sums[2 * n], a, real, builder.fadd),
-            (sums[2 * n], b, imag, builder.fadd),
-            (sums[2 * n + 1], a, imag, builder.fadd),
-            (sums[2 * n + 1], b, real, builder.fsub),
+        for total, factor, vector in (
+            (sums[2 * n], a, real),
+            (sums[2 * n], b, imag),
+            (sums[2 * n + 1], a, imag),
+            (sums[2 * n + 1], builder.fneg(b), real),
         ):
-            product = builder.fmul(factor, vector, flags=FUSED)
-            builder.store(change(builder.load(total), product, flags=FUSED), total)
+            builder.store(builder.call(fused, (factor, vector, builder.load(total))), total)
 
 
 def _everywhere(builder: Any, place: Any) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader, Dataset
 
 from trt_build.data.recipe import Recipe as DataRecipe
@@ -22,7 +23,10 @@ BLOCK: Final = 16  # setups whose frames are shuffled among each other
 
 @dataclass(frozen=True, slots=True)
 class Setups(Dataset[Batch]):
-    """Setup `first`, `first` + 1, … of a folder's training subjects; without a folder, phantoms alone."""
+    """Setup `first`, `first` + 1, … of a folder's training subjects; without a folder, phantoms alone.
+
+    Each is made by one thread: the last digits of a product depend on how many share it.
+    """
 
     folder: Path | None
     recipe: DataRecipe
@@ -37,15 +41,13 @@ class Setups(Dataset[Batch]):
         if index >= self.count:
             raise IndexError(index)
         source = None if self.folder is None else open_source(self.folder, "train", self.seed)
-        return batch_of(make_setup(source, self.recipe, self.seed, self.first + index))
+        with threadpool_limits(1):
+            return batch_of(make_setup(source, self.recipe, self.seed, self.first + index))
 
 
 def _modest(_: int) -> None:
     """Let a worker stand back behind the training, with one thread."""
-    from threadpoolctl import threadpool_limits
-
     torch.set_num_threads(1)
-    threadpool_limits(1)
     os.nice(5)
 
 
