@@ -19,6 +19,7 @@ import structlog
 from prometheus_client import start_http_server
 from threadpoolctl import threadpool_limits
 
+from engines.memory import hold, keep_memory
 from engines.warm import warm
 from gadgets.awake import awake
 from gadgets.choose import Choice
@@ -38,6 +39,7 @@ __all__ = ["ServeError", "ServeOptions", "Server", "running", "serve"]
 
 MOST_CLIENTS = 32
 HEALTH_EVERY_S = 2.0
+HELD_BYTES = 1 << 28  # memory that the first scan finds, as a 3-D scout takes it
 SWITCH_S = 0.0005  # how soon a waiting thread gets the interpreter: a tenth of Python's default, for latency
 log = structlog.get_logger()
 
@@ -69,11 +71,13 @@ class ServeOptions:
 
 def serve(options: ServeOptions) -> None:
     """Serve until Ctrl-C or SIGTERM; prints one JSON line with the addresses once it is ready."""
+    keep_memory()
     configure(options.log_file)
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
     with running(options) as server:
+        threading.Thread(target=hold, args=(HELD_BYTES,), name="memory", daemon=True).start()
         ready = {
             "ready": True,
             "host": server.host,

@@ -1,20 +1,17 @@
 """One step: gradients of several setups at once, a thread and a core for each."""
 
-import ctypes
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 import torch
 from torch import Tensor, nn
 
+from engines.memory import keep_memory
 from trt_build.training.batch import Batch
 from trt_build.training.loss import image_loss, pinball, withheld_loss
 from trt_build.training.networks import predict
 from trt_build.training.recipe import Recipe
 
 __all__ = ["Gradients", "one_thread"]
-
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -2, -3, -8
 
 
 def one_thread() -> None:
@@ -27,11 +24,7 @@ def one_thread() -> None:
 
     torch.set_num_threads(1)
     threadpool_limits(1)
-    with suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-        for parameter, value in ((M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, 1 << 25), (M_TOP_PAD, 1 << 28)):
-            mallopt(parameter, value)
-        mallopt(M_TRIM_THRESHOLD, (1 << 31) - 1)
+    keep_memory()
 
 
 class Gradients:
