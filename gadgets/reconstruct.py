@@ -97,7 +97,7 @@ def _made(
     partitions = frame.hybrid.shape[1]
     if partitions == 1:
         return _made_of(frame.hybrid[:, 0], frame.acquired[0], calibration, context, how)
-    hybrid, acquired, lost = flatten(frame.hybrid, frame.acquired)
+    hybrid, acquired, lost = flatten(frame.hybrid, frame.acquired, context.helpers)
     method, partial = how
     if method == "grappa":
         method, lost = "auto", lost or "GRAPPA is not known of slabs"

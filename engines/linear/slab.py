@@ -4,12 +4,14 @@ After an FFT along encode step 2 every column of every partition is a problem of
 slice by its columns solves the slab.
 """
 
+from concurrent.futures import Executor
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from engines.halves import both
 from engines.linear.calibration import Calibration, ready_for
 from engines.linear.combine import rss
 from engines.linear.errors import LinearError, wanted_shape
@@ -29,10 +31,11 @@ MARGIN: Final = 0.03  # of the field of view around that
 TAPERED: Final = 0.44  # share of the samples that a taper leaves, in power
 
 
-def flatten(hybrid: Complex, acquired: Mask) -> tuple[Complex, Mask, str]:
+def flatten(hybrid: Complex, acquired: Mask, helpers: Executor | None = None) -> tuple[Complex, Mask, str]:
     """Lines (coil, e1, z * x) and mask (e1,) of a frame (coil, e2, e1, x) with `acquired` (e2, e1), and what is lost.
 
     A line that lacks partitions which others have is left out; where that would be most lines, zeros stand for them.
+    One of `helpers` helps, if one is free.
     """
     coils, partitions, count, width = hybrid.shape
     came = np.asarray(acquired.any(axis=0))
@@ -43,10 +46,15 @@ def flatten(hybrid: Complex, acquired: Mask) -> tuple[Complex, Mask, str]:
         whole = came
     elif not np.array_equal(whole, came):
         lost = f"{np.count_nonzero(came & ~whole)} lines lack partitions and were left out"
-    flat = np.zeros((coils, count, partitions * width), np.complex64)
-    spread = to_image(hybrid[:, :, whole], 1)
-    flat[:, whole] = spread.swapaxes(1, 2).reshape(coils, -1, partitions * width)
-    return flat, whole, lost
+    flat = np.zeros((coils, count, partitions, width), np.complex64)
+    lines = np.flatnonzero(whole)
+
+    def spread(some: slice) -> None:
+        for given, made in zip(hybrid[some], flat[some], strict=True):
+            made[lines] = to_image(given[:, lines], 0).swapaxes(0, 1)
+
+    both(lambda: spread(slice(0, coils // 2)), lambda: spread(slice(coils // 2, None)), helpers)
+    return flat.reshape(coils, count, partitions * width), whole, lost
 
 
 def unflatten(image: NDArray[Any], partitions: int) -> NDArray[Any]:
