@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from numba import njit, types
 
-__all__ = ["compiled", "readable"]
+__all__ = ["compiled", "readable", "types"]
 
 REORDERED: Final = {"reassoc", "contract", "nsz"}  # sums in any order; what is not finite stays so
 

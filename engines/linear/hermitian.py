@@ -8,11 +8,10 @@ recursion on inverses of Schur complements loses all digits at a condition of 10
 from typing import Any
 
 import numpy as np
-from numba import types
 from numpy.typing import NDArray
 
 from engines.linear.tile import ROWS, WIDTH, tile
-from engines.native import compiled, readable
+from engines.native import compiled, readable, types
 
 __all__ = ["hermitian_inverse"]
 

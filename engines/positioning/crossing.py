@@ -138,9 +138,9 @@ def _crossing(slices: Sequence[Slab], scout: Slices, width_mm: float, sheet: She
 def _counting(places_mm: Array, sheet: Sheet, counts: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Which places lie in voxels that count."""
     voxels = np.rint(places_mm @ sheet.inverse[:3, :3].T + sheet.inverse[:3, 3]).astype(np.intp)[:, ::-1]
-    inside = ((voxels >= 0) & (voxels < counts.shape)).all(axis=1)
+    inside = np.asarray(((voxels >= 0) & (voxels < counts.shape)).all(axis=1))
     inside[inside] = counts[tuple(voxels[inside].T)]
-    return np.asarray(inside)
+    return inside
 
 
 def _sampled(leaves: Sequence[_Leaf], which: NDArray[np.intp], places_mm: Array) -> tuple[Array, NDArray[np.bool_]]:

@@ -14,14 +14,14 @@ from engines.halves import each
 from engines.positioning.grid import NEAR_MIDDLE_MM, Sheet, far, near, quiet
 from engines.positioning.laid import Laid, laid
 from engines.positioning.pose import Pose, fitted
-from engines.positioning.scout import Scout
+from engines.positioning.scout import Scout, bare
 from engines.positioning.settle import agreed, aimed, kind_of, settled
 from engines.positioning.shape import likeliest
 from engines.positioning.surfaces import Outline, beyond, hull_of
 from engines.positioning.template import Template
 from protocols.landmarks import Landmarks
 
-__all__ = ["Answer", "Seen", "find", "look", "told"]
+__all__ = ["Answer", "Seen", "find", "look", "rehearse", "told"]
 
 Infer = Callable[[Mapping[str, NDArray[Any]]], Mapping[str, NDArray[Any]]]
 GLANCE: Final = ((0.0, 0.0, 0.0),)
@@ -84,6 +84,11 @@ def find(
     return told(scout, seen, template)
 
 
+def rehearse(template: Template, far_infer: Infer, near_infer: Infer) -> None:
+    """Look at the mean head: imports, native code and whatever else the first scout would wait for half a second."""
+    find(bare(template.mean.values, template.mean.affine), template, far_infer, near_infer)
+
+
 def _known(scout: Scout, template: Template) -> dict[str, Any]:
     return {
         "anatomy": template.anatomy,
@@ -121,8 +126,7 @@ def look(
 ) -> Seen | None:
     """Ask both networks; None where so few landmarks are seen that there is no pose."""
     sheet, count = Sheet(scout), len(template.names)
-    ways = ((scout, False), (scout, True), (quiet(scout), True))  # with the coils' shading, without, without noise
-    shown = np.concatenate(each(lambda way: far(Sheet(way[0]), level=way[1]), ways, helpers))
+    shown = _shown(scout, sheet, helpers)
     first = max(_answers(far_infer({"seen": shown}), count), key=lambda made: float(made.present.sum()))
     places_mm, off_mm = first.places_mm + sheet.middle_mm, first.off_mm
     if (first.present >= 0.5).sum() < FEWEST:
@@ -153,12 +157,22 @@ def look(
     present[ends] = first.present[ends]
     lies = laid(sheet, template.mean, pose)
     if lies is not None and agreed(template, lies, pose):
-        aims = aimed(template, sheet, lies)
+        aims = aimed(template, sheet, lies, helpers)
         places_mm, covariance = settled(template, lies, aims, networks_mm, present)
     else:
         lies = aims = None
     off_mm = np.sqrt(np.maximum(np.diag(covariance).reshape(-1, 3).sum(1), 0.0))
     return Seen(sheet, first, second, pose, places_mm, covariance, off_mm, present, networks_mm, lies, aims)
+
+
+def _shown(scout: Scout, sheet: Sheet, helpers: Executor | None) -> NDArray[np.float32]:
+    """The whole scout with the coils' shading, without, and without noise."""
+    ways: Sequence[Callable[[], NDArray[np.float32]]] = (
+        lambda: far(sheet),
+        lambda: far(sheet, level=True),
+        lambda: far(Sheet(quiet(scout)), level=True),
+    )
+    return np.concatenate(each(lambda way: way(), ways, helpers))
 
 
 def _looked(sheet: Sheet, poses: Sequence[Pose], template: Template, infer: Infer, helpers: Executor | None) -> Answer:

@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from engines.positioning.pose import Pose
 from engines.positioning.scout import Scout
@@ -38,6 +37,8 @@ DIM: Final = 0.05  # of the brightest neighbourhood that is divided by
 DARK: Final = 0.25  # quantile of the pixels that is near the noise where more than half of a scout is air
 FINEST_MM: Final = 3.0  # voxels that are smaller are averaged: the landmarks are found on 4 mm
 
+LINES: Final = ((-1, 1, 1), (1, -1, 1), (1, 1, -1))  # shapes of lines along the axes of a volume
+
 Tensor = NDArray[np.float32]
 
 
@@ -50,55 +51,69 @@ class Sheet:
         self.known = np.isfinite(pixels).astype(np.float32)
         self.pixels = np.nan_to_num(pixels, nan=0.0, posinf=0.0, neginf=0.0).astype(np.float32)
         self.spacing_mm = np.linalg.norm(affine[:3, :3], axis=0)[::-1]  # z, y, x
-        self.inverse = np.linalg.inv(affine)
+        self.inverse = np.asarray(np.linalg.inv(affine), np.float64)
         middle = (np.array(pixels.shape[::-1]) - 1) / 2
         self.middle_mm = affine[:3, :3] @ middle + affine[:3, 3]
         self._smooth: dict[tuple[float, bool], tuple[Tensor, Tensor]] = {}
+        self._shade: dict[float, Tensor] = {}
 
     def smooth(self, spacing_mm: float, *, level: bool = False) -> tuple[Tensor, Tensor]:
         """Pixels and share of what was measured (z, y, x), blurred for points `spacing_mm` apart; shaded or level."""
+        if (spacing_mm, False) not in self._smooth:
+            self._smooth[spacing_mm, False] = self._smoothed(spacing_mm)
         if (spacing_mm, level) not in self._smooth:
-            pixels, share = self._smoothed(spacing_mm)
-            self._smooth[spacing_mm, level] = (pixels / self.shade(SHADE_MM) if level else pixels), share
+            pixels, share = self._smooth[spacing_mm, False]
+            self._smooth[spacing_mm, level] = pixels / self.shade(SHADE_MM), share
         return self._smooth[spacing_mm, level]
 
     def shade(self, around_mm: float) -> Tensor:
         """Mean brightness of what is not dark around each voxel, a Gaussian of that standard deviation."""
+        if around_mm not in self._shade:
+            self._shade[around_mm] = self._shaded(around_mm)
+        return self._shade[around_mm]
+
+    def _shaded(self, around_mm: float) -> Tensor:
+        from engines.positioning.fields import smoothed
+
         lit = self.pixels > 0
         bright = (self.pixels > 0.5 * (self.pixels[lit].mean() if lit.any() else 0.0)).astype(np.float32)
         sigma = around_mm / self.spacing_mm
-        total, count = (
-            ndimage.gaussian_filter(part, sigma, mode="constant", truncate=2.5)
-            for part in (self.pixels * bright, bright)
-        )
+        total, count = (smoothed(part, sigma, 2.5) for part in (self.pixels * bright, bright))
         shade = total / np.maximum(count, 1e-3)
         return np.maximum(shade, max(DIM * float(shade.max()), 1e-20))
 
     def _smoothed(self, spacing_mm: float) -> tuple[Tensor, Tensor]:
+        from engines.positioning.fields import smoothed
+
         sigma = BLUR * np.sqrt(np.maximum(spacing_mm**2 - self.spacing_mm**2, 0)) / self.spacing_mm
-        share = ndimage.gaussian_filter(self.known, sigma, mode="constant", truncate=3.0)
-        pixels = ndimage.gaussian_filter(self.pixels, sigma, mode="constant", truncate=3.0)
-        return pixels / np.maximum(share, THIN), share
+        share, pixels = self._share(sigma), smoothed(self.pixels, sigma, 3.0)
+        return np.asarray(pixels / np.maximum(share, THIN), np.float32), share
 
-    def at(self, pixels: Tensor, places_mm: NDArray[np.float64]) -> Tensor:
-        """Values at places (..., 3), LPS mm, by trilinear interpolation; zero outside."""
-        return ndimage.map_coordinates(pixels, np.moveaxis(self._voxels(places_mm), -1, 0)[::-1], np.float32, 1)
+    def _share(self, sigma: NDArray[np.float64]) -> Tensor:
+        """What of each neighbourhood was measured; where all was, a product of three lines."""
+        from engines.positioning.fields import smoothed
 
-    def holds(self, places_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Whether places (..., 3) lie between voxels."""
-        voxels = self._voxels(places_mm)
-        return np.asarray(((voxels >= 0) & (voxels <= np.array(self.pixels.shape[::-1]) - 1)).all(axis=-1))
+        if not self.known.all():
+            return smoothed(self.known, sigma, 3.0)
+        ones = [np.ones(size, np.float32).reshape(shape) for size, shape in zip(self.known.shape, LINES, strict=True)]
+        z, y, x = (smoothed(line, sigma * axis, 3.0) for line, axis in zip(ones, np.eye(3), strict=True))
+        return z * y * x
 
-    def _voxels(self, places_mm: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(places_mm @ self.inverse[:3, :3].T + self.inverse[:3, 3])
+    def at(self, pixels: Tensor, places_mm: NDArray[np.float64], outside: float = 0.0) -> Tensor:
+        """Values at places (..., 3), LPS mm, by trilinear interpolation."""
+        from engines.positioning.fields import values_at  # native code, half a second to import; so below
+
+        return values_at(pixels, self.inverse, places_mm.reshape(-1, 3), outside).reshape(places_mm.shape[:-1])
 
 
 def evened(sheet: Sheet, around_mm: float, width_mm: float) -> tuple[Tensor, Tensor]:
     """Pixels by the mean brightness around them, blurred to a full width at half maximum, and the share measured."""
+    from engines.positioning.fields import smoothed
+
     sigma = width_mm / 2.355 / sheet.spacing_mm
-    share = ndimage.gaussian_filter(sheet.known, sigma, mode="nearest", truncate=3.0)
-    pixels = ndimage.gaussian_filter(sheet.pixels / sheet.shade(around_mm), sigma, mode="nearest", truncate=3.0)
-    return pixels / np.maximum(share, THIN), share
+    share = sheet.known if sheet.known.all() else smoothed(sheet.known, sigma, 3.0, "nearest")
+    pixels = smoothed(sheet.pixels / sheet.shade(around_mm), sigma, 3.0, "nearest")
+    return np.asarray(pixels / np.maximum(share, THIN), np.float32), share
 
 
 def quiet(scout: Scout) -> Scout:

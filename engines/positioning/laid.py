@@ -1,13 +1,12 @@
 """The mean head laid upon a scout: turned, shifted and sized, then stretched, then bent."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations_with_replacement
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from engines.positioning.grid import Sheet, evened
 from engines.positioning.mean_head import Cloud, MeanHead
@@ -26,9 +25,7 @@ ORDER: Final = 2  # of what is left of the shading
 OUTLIER: Final = 3.0  # robust standard deviations from which a point counts less
 ALIKE: Final = 40.0  # neighbouring points that tell the same, as smoothing and anatomy have it
 FEWEST: Final = 500  # points that a scout must show
-FEW: Final = 4  # points of which one is asked until the pose is nearly right
 Array = NDArray[np.float64]
-Response = Callable[[Array, Array], tuple[Array, Array]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +44,11 @@ class Laid:
     def to_scanner(self, places_mm: Array) -> Array:
         """Places (n, 3) of the mean head, in the scanner."""
         bent = places_mm + self.mean.lattice.shares(places_mm) @ self.bend_mm
+        return bent @ self.matrix.T + self.shift_mm
+
+    def brain_mm(self) -> Array:
+        """The brain's points (n, 3) in the scanner."""
+        bent = self.mean.brain.places_mm + self.mean.brain_shares @ self.bend_mm
         return bent @ self.matrix.T + self.shift_mm
 
     def unbent(self, places_mm: Array) -> Array:
@@ -70,9 +72,8 @@ def laid(sheet: Sheet, mean: MeanHead, pose: Pose) -> Laid | None:
     image = _Image(sheet)
     if not image.shown(mean.brain, pose):
         return None
-    few = mean.brain.thinned(FEW)
-    matrix, shift = _moved(image, few, pose.scale * pose.turn, pose.shift_mm, TURNS, _similar)
-    matrix, shift = _moved(image, mean.brain, matrix, shift, TURNS, _similar)
+    matrix, shift = _moved(image, mean.some, pose.scale * pose.turn, pose.shift_mm, TURNS, SIMILAR)
+    matrix, shift = _moved(image, mean.brain, matrix, shift, TURNS, SIMILAR)
     left, sizes, right = np.linalg.svd(matrix)
     posed = Pose(left @ right, float(sizes.mean()), shift)
     matrix, shift = _stretched(image, mean.brain, matrix, shift, posed)
@@ -83,7 +84,7 @@ def laid(sheet: Sheet, mean: MeanHead, pose: Pose) -> Laid | None:
 
 def _stretched(image: "_Image", cloud: Cloud, matrix: Array, shift: Array, posed: Pose) -> tuple[Array, Array]:
     """The affine step from a pose; what no body is stretched by is not believed, and the pose stays."""
-    found, there = _moved(image, cloud, matrix, shift, STRETCHES, _affine)
+    found, there = _moved(image, cloud, matrix, shift, STRETCHES, AFFINE)
     sizes = np.linalg.svd(found, compute_uv=False) / posed.scale
     return (found, there) if sizes[-1] >= 1 / LONGEST and sizes[0] <= LONGEST else (matrix, shift)
 
@@ -98,9 +99,12 @@ class _Image:
 
     def at(self, places_mm: Array) -> tuple[Array, Array]:
         """Values (n,) and whether they count, 1 or 0."""
-        values = self.sheet.at(self.pixels, places_mm).astype(np.float64)
-        known = self.sheet.holds(places_mm) if self.share is None else self.sheet.at(self.share, places_mm) > 0.5
-        return values, known.astype(np.float64)
+        values = self.sheet.at(self.pixels, places_mm, np.nan)
+        inside = np.isfinite(values)
+        known = inside if self.share is None else self.sheet.at(self.share, places_mm) > 0.5
+        if not inside.all():
+            values[~inside] = 0
+        return values.astype(np.float64), known.astype(np.float64)
 
     def shown(self, cloud: Cloud, pose: Pose) -> bool:
         values, known = self.at(pose.to_scanner(cloud.places_mm))
@@ -112,50 +116,58 @@ class _Match:
 
     def __init__(self, cloud: Cloud) -> None:
         level = cloud.values[:, None]
-        self.powers = level ** np.arange(POWERS)
+        powers = level ** np.arange(POWERS)
         centred = (cloud.places_mm - cloud.places_mm.mean(axis=0)) / RADIUS_MM
         orders = [axes for order in range(1, ORDER + 1) for axes in combinations_with_replacement(range(3), order)]
-        self.shading = np.stack([np.prod(centred[:, list(axes)], axis=1) for axes in orders], axis=1)
-        self.terms = np.concatenate((self.powers, level * self.shading), axis=1)
+        shading = np.stack([np.prod(centred[:, list(axes)], axis=1) for axes in orders], axis=1)
+        self.terms = np.concatenate((powers, level * shading), axis=1)
+        rises = powers[:, :-1] * np.arange(1, POWERS)
+        self.rises = np.concatenate((np.zeros_like(level), rises, shading), axis=1)  # of the terms with the level
 
     def __call__(self, values: Array, known: Array) -> tuple[Array, Array, Array, float]:
         """Wanted values, how they grow with the mean's, weights, and the robust spread of what is left."""
-        terms = self.terms * known[:, None]
-        normal = terms.T @ self.terms
-        found = np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(len(normal)), terms.T @ values)
+        from engines.positioning.equations import equations  # native code, as in grid.py
+
+        normal, pulled = equations(self.terms, known, values)
+        found = np.linalg.solve(normal + 1e-9 * np.trace(normal) * np.eye(len(normal)), pulled)
         wanted = self.terms @ found
-        growth = (self.powers[:, :-1] * np.arange(1, POWERS)) @ found[1:POWERS] + self.shading @ found[POWERS:]
         off = np.abs(values - wanted)
-        spread = 1.4826 * float(np.median(off[known > 0])) + 1e-12
-        return wanted, growth, known * np.minimum(1.0, OUTLIER * spread / np.maximum(off, 1e-12)), spread
+        spread = 1.4826 * float(np.median(off if known.all() else off[known > 0])) + 1e-12
+        weights = known * np.minimum(1.0, OUTLIER * spread / np.maximum(off, 1e-12))
+        return wanted, self.rises @ found, weights, spread
 
 
-def _similar(arms: Array, slopes: Array) -> tuple[Array, Array]:
-    """Response (n, 7) to turns, shifts and size, and the matrix (12, 7) of an affine step by these."""
+@lru_cache(maxsize=8)
+def _match_of(cloud: Cloud) -> _Match:
+    return _Match(cloud)
+
+
+def _similar() -> Array:
+    """The matrix (12, 7) that makes an affine step of turns, shifts and size."""
     basis = np.zeros((12, 7))
     for axis, (one, other) in enumerate(((1, 2), (2, 0), (0, 1))):
         basis[3 * other + one, axis], basis[3 * one + other, axis] = 1.0, -1.0
     basis[9:, 3:6] = np.eye(3)
     basis[(0, 4, 8), 6] = 1.0
-    return _affine(arms, slopes)[0] @ basis, basis
+    return basis
 
 
-def _affine(arms: Array, slopes: Array) -> tuple[Array, Array]:
-    return np.concatenate(((slopes[:, :, None] * arms[:, None]).reshape(-1, 9), slopes), axis=1), np.eye(12)
+SIMILAR: Final = _similar()
+AFFINE: Final = np.eye(12)
 
 
-def _moved(
-    image: _Image, cloud: Cloud, matrix: Array, shift: Array, steps: int, response: Response
-) -> tuple[Array, Array]:
-    match, middle = _Match(cloud), cloud.places_mm.mean(axis=0)
+def _moved(image: _Image, cloud: Cloud, matrix: Array, shift: Array, steps: int, basis: Array) -> tuple[Array, Array]:
+    from engines.positioning.equations import affine_equations
+
+    match, middle = _match_of(cloud), cloud.places_mm.mean(axis=0)
     arms = (cloud.places_mm - middle) / RADIUS_MM
     for _ in range(steps):
         values, known = image.at(cloud.places_mm @ matrix.T + shift)
         wanted, growth, weights, _ = match(values, known)
-        design, basis = response(arms, cloud.slopes * growth[:, None])
-        normal = design.T @ (design * weights[:, None])
+        normal, pulled = affine_equations(arms, cloud.slopes * growth[:, None], weights, wanted - values)
+        normal = basis.T @ normal @ basis
         normal += 1e-6 * np.trace(normal) / len(normal) * np.eye(len(normal))
-        step = basis @ np.linalg.solve(normal, design.T @ ((wanted - values) * weights))
+        step = basis @ np.linalg.solve(normal, basis.T @ pulled)
         stretch, along = step[:9].reshape(3, 3) / RADIUS_MM, step[9:]
         shift = matrix @ (along - stretch @ middle) + shift
         matrix = matrix @ (np.eye(3) + stretch)
@@ -168,8 +180,10 @@ def _bent(image: _Image, mean: MeanHead, matrix: Array, shift: Array) -> tuple[A
     """Displacements (node, 3), and how well the scout is met then, in its contrast and in the mean's own."""
     from scipy.linalg import cho_factor, cho_solve  # seldom wanted, and slow to import at the start of the plugin
 
+    from engines.positioning.equations import bend_equations
+
     cloud, shares, stiffness = mean.bending, mean.lattice.pulled, mean.lattice.stiffness
-    match, bend, back = _Match(cloud), np.zeros((len(stiffness), 3)), shares.T.tocsr()
+    match, bend = _match_of(cloud), np.zeros((len(stiffness), 3))
     factor = None
     for _ in range(BENDS):
         values, known = image.at((cloud.places_mm + shares @ bend) @ matrix.T + shift)
@@ -177,9 +191,10 @@ def _bent(image: _Image, mean: MeanHead, matrix: Array, shift: Array) -> tuple[A
         weights = weights / (ALIKE * spread**2)
         slopes = cloud.slopes * growth[:, None]
         if factor is None:
-            factor = cho_factor(_normal(shares, back, slopes, weights, stiffness), lower=True, check_finite=False)
-        pull = back @ (slopes * (weights * (wanted - values))[:, None]) - stiffness @ bend
-        bend = bend + cho_solve(factor, pull.T.ravel(), check_finite=False).reshape(3, -1).T
+            told = bend_equations(shares, slopes, weights, stiffness)
+            factor = cho_factor(told.T, overwrite_a=True, check_finite=False)  # the upper half, as LAPACK has columns
+        pull = shares.T @ (slopes * (weights * (wanted - values))[:, None]) - stiffness @ bend
+        bend = bend + cho_solve(factor, pull.ravel().astype(np.float32), check_finite=False).reshape(-1, 3)
     values, known = image.at((cloud.places_mm + shares @ bend) @ matrix.T + shift)
     wanted, _, _, _ = match(values, known)
     inside = known > 0
@@ -192,14 +207,3 @@ def _alike(one: Array, other: Array) -> float:
     if len(one) < FEWEST or not (one.std() > 0 and other.std() > 0):
         return 0.0
     return float(np.corrcoef(one, other)[0, 1])
-
-
-def _normal(shares: csr_matrix, back: csr_matrix, slopes: Array, weights: Array, stiffness: Array) -> Array:
-    """(3 node, 3 node): what the points tell of the nodes, and the stiffness; the lower half alone is whole."""
-    size = len(stiffness)
-    made = np.kron(np.eye(3), stiffness)
-    for one in range(3):
-        for other in range(one + 1):
-            told = (back @ shares.multiply((weights * slopes[:, one] * slopes[:, other])[:, None]).tocsr()).toarray()
-            made[one * size : (one + 1) * size, other * size : (other + 1) * size] += told
-    return np.asarray(made, np.float64)

@@ -15,6 +15,7 @@ __all__ = ["Cloud", "Lattice", "MeanHead", "mean_head", "packed"]
 LEVELS: Final = 250.0  # of a byte that brightness 1 takes
 SEEN: Final = 0.05  # brightness below which it is air
 MOST: Final = 14_000  # points of a cloud
+FEW: Final = 4  # points of which one is asked until a pose is nearly right
 STEP_MM: Final = 24.0  # between the nodes that bend it
 BEND_MM: Final = 3.0  # by which bodies differ from the mean, standard deviation of a node
 REACH_MM: Final = 45.0  # over which they differ alike
@@ -75,15 +76,18 @@ class MeanHead:
     """Brightness and share of brain (z, y, x), and the affine (4, 4) from (x, y, z) voxel to LPS mm of the template."""
 
     def __init__(self, values: Volume, brain: Volume, affine: Array) -> None:
-        self.values, self.share, self.affine, self.inverse = values, brain, affine, np.linalg.inv(affine)
+        self.values, self.share, self.affine = values, brain, affine
+        self.inverse = np.asarray(np.linalg.inv(affine), np.float64)
         whole = ndimage.binary_fill_holes(ndimage.binary_closing(values > SEEN, iterations=2))
         spacing = np.linalg.norm(affine[:3, :3], axis=0)[::-1]
         self.outside_mm = ndimage.distance_transform_edt(~whole, sampling=spacing).astype(np.float32)
         rim = whole & ~ndimage.binary_erosion(whole, border_value=1)
         self.skin_mm = self._places(rim)
         self.brain = self._cloud(ndimage.binary_dilation(brain > 0.5))
+        self.some = self.brain.thinned(FEW)
         self.bending = self._cloud(brain > 0.3)
         self.lattice = Lattice(self.bending.places_mm)
+        self.brain_shares = self.lattice.shares(self.brain.places_mm)
 
     def _places(self, chosen: NDArray[np.bool_]) -> Array:
         return np.argwhere(chosen)[:, ::-1] @ self.affine[:3, :3].T + self.affine[:3, 3]

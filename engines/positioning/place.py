@@ -1,6 +1,8 @@
 """A plan and landmarks to a stack of slices: directions, coverage, a field of view in which nothing wraps."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
 from typing import TypeAlias
 
@@ -8,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.positioning.axes import Points, axis, unit
-from protocols.anatomy import Anatomy
+from protocols.anatomy import Anatomy, Plan
 from protocols.stack import Stack
 
 __all__ = ["ROUND_MM", "SURFACE_MM", "place", "spread"]
@@ -30,24 +32,10 @@ def place(anatomy: Anatomy, plan: str, points: Points, surfaces: Surfaces) -> St
     point of the surface from the stack's middle, as what lies beyond half of it folds in.
     """
     wanted = anatomy.plans[plan]
-    slice_dir = axis(wanted.slice, anatomy, points)
-    along_read = axis(wanted.read, anatomy, points)
-    read_dir = unit(along_read - slice_dir * (slice_dir @ along_read), f"plan '{plan}', read")
-    axes = np.array((read_dir, np.cross(slice_dir, read_dir), slice_dir))
-    covered = [surfaces[name] if name in surfaces else points[name][None] for name in wanted.cover]
-    low, high = _ends(np.concatenate(covered) @ slice_dir)
-    low, high = low - wanted.margin_mm, high + wanted.margin_mm
-    step_mm = wanted.thickness_mm + wanted.gap_mm
-    if wanted.through:
-        middle = float(np.mean([points[name] @ slice_dir for name in wanted.through]))
-        half = max(high - middle, middle - low) - wanted.thickness_mm / 2
-        slices = 2 * max(0, ceil(half / step_mm - ENOUGH)) + 1
-    else:
-        middle = (low + high) / 2
-        slices = max(1, ceil((high - low + wanted.gap_mm) / step_mm - ENOUGH))
-    ends = [_ends(surfaces[wanted.contain] @ direction) for direction in axes[:2]]
-    fov_mm = [ceil((end - begin + 2 * wanted.air_mm) / ROUND_MM - ENOUGH) * ROUND_MM for begin, end in ends]
-    centre = axes.T @ np.array((*((begin + end) / 2 for begin, end in ends), middle))
+    lies = _lies(anatomy, plan, points, surfaces)
+    slices = _slices(wanted, lies)
+    fov_mm = [ceil((end - begin + 2 * wanted.air_mm) / ROUND_MM - ENOUGH) * ROUND_MM for begin, end in lies.ends[:2]]
+    centre, axes = lies.centre_mm, lies.axes
     return Stack(
         centre_mm=_vector(centre),
         read_dir=_vector(axes[0]),
@@ -58,6 +46,62 @@ def place(anatomy: Anatomy, plan: str, points: Points, surfaces: Surfaces) -> St
         gap_mm=wanted.gap_mm,
         slices=slices,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lies:
+    """Where stacks lie, one for each set of landmarks."""
+
+    axes: NDArray[np.float64]  # (..., 3, 3) read, phase and slice direction, one below the other
+    ends: NDArray[np.float64]  # (3, 2, ...) of what is contained along read and phase, of what is covered along slices
+    middle: NDArray[np.float64]  # (...,) along slices
+
+    @property
+    def centre_mm(self) -> NDArray[np.float64]:
+        """(..., 3) LPS."""
+        along = np.stack((*self.ends[:2].mean(axis=1), self.middle), axis=-1)
+        return np.asarray((along[..., None, :] @ self.axes)[..., 0, :])
+
+
+def _lies(anatomy: Anatomy, plan: str, points: Points, surfaces: Surfaces) -> _Lies:
+    wanted = anatomy.plans[plan]
+    slice_dir = axis(wanted.slice, anatomy, points)
+    along_read = axis(wanted.read, anatomy, points)
+    along_slice = (slice_dir * along_read).sum(axis=-1, keepdims=True)
+    read_dir = unit(along_read - slice_dir * along_slice, f"plan '{plan}', read")
+    axes = np.stack((read_dir, np.cross(slice_dir, read_dir), slice_dir), axis=-2)
+    around = surfaces[wanted.contain] @ axes[..., :2, :].swapaxes(-1, -2)  # (..., point, direction)
+    covered = np.concatenate([_along(slice_dir, name, points, surfaces) for name in wanted.cover], axis=-1)
+    reach = np.array((wanted.margin_mm, -wanted.margin_mm))
+    ends = np.stack((*np.moveaxis(_ends(around, -2), -1, 0), _ends(covered, -1)))
+    ends[2] -= reach.reshape(2, *[1] * (ends.ndim - 2))
+    if wanted.through:
+        middle = sum((points[name] * slice_dir).sum(axis=-1) for name in wanted.through) / len(wanted.through)
+    else:
+        middle = ends[2].mean(axis=0)
+    return _Lies(axes, ends, np.asarray(middle))
+
+
+def _along(slice_dir: NDArray[np.float64], name: str, points: Points, surfaces: Surfaces) -> NDArray[np.float64]:
+    """Places (..., n) of a surface or a landmark along slices."""
+    if name in surfaces:
+        return np.asarray(slice_dir @ surfaces[name].T)
+    return np.asarray((points[name] * slice_dir).sum(axis=-1, keepdims=True))
+
+
+def _ends(values: NDArray[np.float64], over: int) -> NDArray[np.float64]:
+    """Least and largest (2, ...)."""
+    return np.stack((values.min(axis=over), values.max(axis=over)))
+
+
+def _slices(wanted: Plan, lies: _Lies) -> int:
+    step_mm = wanted.thickness_mm + wanted.gap_mm
+    low, high = lies.ends[2].tolist()
+    if wanted.through:
+        middle = float(lies.middle)
+        half = max(high - middle, middle - low) - wanted.thickness_mm / 2
+        return 2 * max(0, ceil(half / step_mm - ENOUGH)) + 1
+    return max(1, ceil((high - low + wanted.gap_mm) / step_mm - ENOUGH))
 
 
 def spread(
@@ -84,27 +128,33 @@ def spread(
         rows = np.array([3 * list(points).index(name) + axis for name in names for axis in range(3)])
         sizes, directions = np.linalg.eigh(covariance[np.ix_(rows, rows)])
         root = (directions * np.sqrt(np.maximum(sizes, 0.0))).T
-    best = place(anatomy, plan, points, surfaces)
-    response = []  # of the middle along the slice direction, mm, and turn, rad, to one mm of each coordinate
-    for name in names:
-        for along in np.eye(3):
-            other = place(anatomy, plan, {**points, name: points[name] + STEP_MM * along}, surfaces)
-            turn = best.axes().T @ other.axes()
-            along_mm = np.subtract(other.centre_mm, best.centre_mm) @ best.slice_dir
-            turn_rad = np.array((turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1])) / 2
-            response.append(np.append(along_mm, turn_rad) / STEP_MM)
-    chance = np.random.default_rng(0)
-    draws = chance.standard_normal((DRAWS, len(response))) @ root @ np.array(response)
+    lies = _lies(anatomy, plan, _beside(points, names), surfaces)
+    axes, centres = lies.axes, lies.centre_mm
+    turns = axes[0].T @ axes[1:]
+    turned = (turns - turns.swapaxes(1, 2))[:, (2, 0, 1), (1, 2, 0)]
+    # Of the middle along the slice direction, mm, and of the turn, rad, to one mm of each coordinate.
+    response = np.column_stack(((centres[1:] - centres[0]) @ axes[0, 2], turned / 2)) / STEP_MM
+    errors, beside = _draws(len(response))
+    draws = errors @ root @ response
     if not anatomy.plans[plan].through and surfaces.keys() & set(anatomy.plans[plan].cover):
-        draws[:, 0] += SURFACE_MM * chance.standard_normal(DRAWS)
+        draws[:, 0] += SURFACE_MM * beside
     mm = np.quantile(np.abs(draws[:, 0]), 0.9)
     rad = np.quantile(np.linalg.norm(draws[:, 1:], axis=1), 0.9)
     return float(mm), float(np.rad2deg(rad))
 
 
-def _ends(values: Iterable[float]) -> tuple[float, float]:
-    array = np.asarray(values)
-    return float(array.min()), float(array.max())
+def _beside(points: Points, names: Sequence[str]) -> Points:
+    """Points (1 + 3 name, 3) as they are, and with each coordinate of one of `names` a step farther."""
+    steps = STEP_MM * np.eye(3 * len(names)).reshape(-1, len(names), 3)
+    steps = np.concatenate((np.zeros((1, len(names), 3)), steps))
+    return {**points, **{name: points[name] + steps[:, number] for number, name in enumerate(names)}}
+
+
+@lru_cache(maxsize=16)
+def _draws(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Errors (draw, count) and (draw,), the same at every call."""
+    chance = np.random.default_rng(0)
+    return chance.standard_normal((DRAWS, count)), chance.standard_normal(DRAWS)
 
 
 def _vector(values: NDArray[np.float64]) -> tuple[float, float, float]:

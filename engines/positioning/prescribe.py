@@ -1,7 +1,6 @@
 """The prescription of a plan: where the slices lie and how sure that is, or why nothing is prescribed."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -139,7 +138,7 @@ def _odd(case: _Case) -> Iterator[str]:
     used = set(anatomy.made_of(case.plan))
     for rule in anatomy.axes.values():
         if rule.normal_of and used.issuperset(rule.normal_of):
-            for name, mm in fitted_plane(rule.normal_of, points)[1].items():
+            for name, mm in zip(rule.normal_of, fitted_plane(rule.normal_of, points)[1], strict=True):
                 if mm > anatomy.limits.off_plane_mm:
                     yield f"{name} lies {mm:.1f} mm off the plane that {', '.join(rule.normal_of)} should share"
 
@@ -161,5 +160,5 @@ def _doubts(case: _Case, region: tuple[float, float] | None) -> Iterator[str]:
 
 def _id(case: _Case, now_s: float) -> str:
     """The same for the same question at the same time, and else another one."""
-    told = json.dumps([case.anatomy.hash, case.plan, case.found.model_dump(mode="json"), now_s])
+    told = f"{case.anatomy.hash} {case.plan} {now_s} {case.found.model_dump_json()}"
     return hashlib.sha256(told.encode()).hexdigest()[:16]

@@ -1,5 +1,6 @@
 """Landmarks by registration and by networks in one, and the directions of the body as the mean head lies."""
 
+from concurrent.futures import Executor
 from typing import Final
 
 import numpy as np
@@ -72,8 +73,8 @@ def settled(template: Template, lies: Laid, aims: Pose, found_mm: Array, present
     return straightened(template, aims, places), turned @ errors @ turned.T
 
 
-def aimed(template: Template, sheet: Sheet, lies: Laid) -> Pose:
-    """The pose turned as the brain alone is, where a scout shows it all as T1 does.
+def aimed(template: Template, sheet: Sheet, lies: Laid, helpers: Executor | None = None) -> Pose:
+    """The pose turned as the brain alone is, where a scout shows it all as T1 does; one of `helpers` helps.
 
     About P and S, and elsewhere, part of the way to the landmarks, as bent, which registration is trusted with.
     """
@@ -87,7 +88,8 @@ def aimed(template: Template, sheet: Sheet, lies: Laid) -> Pose:
     apart = Rotation.from_matrix(posed.turn.T @ bent.turn).as_rotvec()
     part = np.array(BENT) * apart
     if template.stripper is not None and kind_of(lies) == "alike":
-        alone = Rotation.from_matrix(template.stripper.turn(template.stripper.part(sheet, lies))).as_rotvec()
+        brain = template.stripper.part(sheet, lies, helpers)
+        alone = Rotation.from_matrix(template.stripper.turn(brain, helpers)).as_rotvec()
         if np.rad2deg(np.linalg.norm(alone)) <= FARTHEST_DEG:
             part = part + np.array(ALONE) * (alone - part)
     return Pose(posed.turn @ Rotation.from_rotvec(part).as_matrix(), posed.scale, posed.shift_mm)

@@ -1,15 +1,17 @@
 """The brain alone, evenly bright, as it was shown when the reference poses were found, and how it is turned."""
 
 import io
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import product
+from itertools import pairwise, product
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from engines.halves import each
 from engines.positioning.grid import Sheet
 from engines.positioning.laid import Laid
 from engines.positioning.mean_head import MeanHead
@@ -25,11 +27,11 @@ LEVELS: Final = 250.0  # of a byte that brightness 1 takes
 RADIUS_MM: Final = 100.0
 EVERY: Final = 6  # points of which one is compared, with every brain others
 BINS: Final = 32  # of brightness
+PARTS: Final = 8  # of the voxels, each of which the caches hold
 STEPS: Final = 12
 ENOUGH: Final = 0.02  # mm, as the outermost point moves
 Array = NDArray[np.float64]
 Tensor = NDArray[np.float32]
-Fields = tuple[Tensor, ...]
 Layers = tuple[tuple[Tensor, Tensor], ...]  # matrix (in, out) and constant (out,) of each, rectified but for the last
 
 
@@ -64,6 +66,9 @@ class Stripper:
         beside = (part.ravel()[self.beside] for part in (mean.share, mean.values))
         wide = self._wide(mean.share, WIDE_MM)[self.chosen]
         self.known = np.column_stack((*beside, wide, out**2, back, up)).astype(np.float32)
+        if layers:
+            matrix, constant = layers[0]
+            self.expected_first = self.known @ matrix[-self.known.shape[1] :] + constant
         self.fields = tuple(self._fields(brain) for brain in sought)
 
     def moved(self, lies: Laid) -> Array:
@@ -71,45 +76,62 @@ class Stripper:
         return (self.places_mm + self.shares @ lies.bend_mm) @ lies.matrix.T + lies.shift_mm
 
     def shown(self, sheet: Sheet, lies: Laid) -> Tensor:
-        """What the network is shown (inner, feature)."""
+        """What the network is shown of a scout (inner, feature), beside what is `known` of each voxel."""
+        even, wide = self._even(sheet, lies)
+        return self._beside(even, wide, slice(None))
+
+    def _even(self, sheet: Sheet, lies: Laid) -> tuple[Tensor, Tensor]:
+        """A scout (z, y, x) without shading, and its surroundings (inner, 2) in brain and anywhere."""
         share = self.mean.share
         seen = np.zeros(share.shape, np.float32)
         seen.ravel()[self.around] = sheet.at(sheet.pixels, self.moved(lies))
         shade = self._wide(seen * share * self.mean.values, SHADE_MM) / self.expected
         even = np.minimum(seen / np.maximum(shade, max(DIM * float(seen.max()), 1e-20)), np.float32(MOST))
-        wide = (self._wide(part, WIDE_MM)[self.chosen] for part in (even * share, even))
-        return np.column_stack((even.ravel()[self.beside], *wide, self.known)).astype(np.float32)
+        return even, np.column_stack([self._wide(part, WIDE_MM)[self.chosen] for part in (even * share, even)])
 
-    def part(self, sheet: Sheet, lies: Laid) -> Part:
-        """The brain of a scout upon which the mean head lies, in its pose."""
-        return Part(lies.posed.to_template(self.moved(lies)), self.values(self.shown(sheet, lies)))
+    def _beside(self, even: Tensor, wide: Tensor, some: slice) -> Tensor:
+        return np.column_stack((even.ravel()[self.beside[some]], wide[some]))
+
+    def part(self, sheet: Sheet, lies: Laid, helpers: Executor | None = None) -> Part:
+        """The brain of a scout upon which the mean head lies, in its pose; one of `helpers` helps, if one is free."""
+        even, wide = self._even(sheet, lies)
+        ends = [len(wide) * n // PARTS for n in range(PARTS + 1)]
+        parts = [slice(*pair) for pair in pairwise(ends)]
+        made = each(lambda some: self._brightness(self._beside(even, wide, some), some), parts, helpers)
+        return Part(lies.posed.to_template(self.moved(lies)), self._placed(np.concatenate(made)))
 
     def values(self, shown: Tensor) -> Array:
         """Brightness (n,) of the brain alone that the network makes of what it is shown."""
-        made = shown
-        for number, (matrix, constant) in enumerate(self.layers, 1):
-            made = made @ matrix + constant
-            if number < len(self.layers):
-                made = np.maximum(made, 0)
+        return self._placed(self._brightness(shown, slice(None)))
+
+    def _brightness(self, shown: Tensor, some: slice) -> Tensor:
+        matrix, _ = self.layers[0]
+        made = shown @ matrix[: shown.shape[1]] + self.expected_first[some]
+        for matrix, constant in self.layers[1:]:
+            made = np.maximum(made, 0) @ matrix + constant
+        return np.maximum(made[:, 0], 0)
+
+    def _placed(self, inner: Tensor) -> Array:
         values = np.zeros(len(self.places_mm))
-        values[self.inner] = np.maximum(made[:, 0], 0)
+        values[self.inner] = inner
         return values
 
-    def turn(self, part: Part) -> Array:
+    def turn(self, part: Part, helpers: Executor | None = None) -> Array:
         """Rotation (3, 3) that takes the brains that are sought to a part: the mean over them."""
         count = len(self.fields)
-        turns = [
-            self._turn(fields, part, slice(n * EVERY // count, None, EVERY)) for n, fields in enumerate(self.fields)
-        ]
+        some = [slice(n * EVERY // count, None, EVERY) for n in range(count)]
+        turns = each(lambda n: self._turn(self.fields[n], part, some[n]), range(count), helpers)
         left, _, right = np.linalg.svd(np.sum(turns, axis=0))
         return np.asarray(left @ right, np.float64)
 
-    def _turn(self, fields: Fields, part: Part, some: slice) -> Array:
+    def _turn(self, fields: Tensor, part: Part, some: slice) -> Array:
         """Rotation (3, 3) of the similarity of most mutual information, from one brain to some points of a part.
 
         Fisher's scoring: each point pulls as the logarithm of the joint histogram rises at its two brightnesses. A step
         that does not add information is halved.
         """
+        from engines.positioning.fields import values_at  # native code, as in grid.py
+
         places_mm, values = part.places_mm[some], part.values[some]
         own = _bins(values / max(float(np.percentile(values, 99.0)), 1e-9))
         dark = self.chosen.size // EVERY - len(own)
@@ -118,11 +140,11 @@ class Stripper:
         best, kept, step = -np.inf, (matrix, shift), np.zeros(7)
         for _ in range(STEPS):
             arms = (places_mm - middle) @ matrix.T / RADIUS_MM
-            level, slopes = self._at(fields, RADIUS_MM * arms + middle + shift)
-            pull, told = _rise(own, _bins(level), dark)
+            there = values_at(fields, self.mean.inverse, RADIUS_MM * arms + middle + shift).T.astype(np.float64)
+            pull, told = _rise(own, _bins(there[0]), dark)
             if told > best:
                 best, kept = told, (matrix, shift)
-                step = _step(arms, slopes, pull)
+                step = _step(arms, there[1:], pull)
             else:
                 step = step / 2
             if np.abs(step).max() < ENOUGH:
@@ -131,21 +153,17 @@ class Stripper:
         left, _, right = np.linalg.svd(kept[0])
         return np.asarray((left @ right).T, np.float64)
 
-    def _fields(self, brain: Tensor) -> Fields:
-        """Brightness (z, y, x), 0 to 1, and its three slopes per mm."""
+    def _fields(self, brain: Tensor) -> Tensor:
+        """Brightness, 0 to 1, and its three slopes per mm (z, y, x, 4)."""
         level = brain / max(float(brain.max()), 1e-9)
         z, y, x = np.gradient(level)
-        slopes = np.tensordot(self.mean.inverse[:3, :3].T, np.stack((x, y, z)), 1).astype(np.float32)
-        return level.astype(np.float32), *slopes
-
-    def _at(self, fields: Fields, places_mm: Array) -> tuple[Array, Array]:
-        """Brightness (n,) of a brain, 0 to 1, and its slopes (3, n) per mm."""
-        voxels = (places_mm @ self.mean.inverse[:3, :3].T + self.mean.inverse[:3, 3]).T[::-1]
-        level, *slopes = (ndimage.map_coordinates(field, voxels, order=1) for field in fields)
-        return level.astype(np.float64), np.stack(slopes).astype(np.float64)
+        slopes = np.tensordot(np.stack((x, y, z), -1), self.mean.inverse[:3, :3], 1)
+        return np.concatenate((level[..., None], slopes), axis=-1, dtype=np.float32)
 
     def _wide(self, volume: Tensor, sigma_mm: float) -> Tensor:
-        return ndimage.gaussian_filter(volume, sigma_mm / self.spacing_mm, truncate=2.5)
+        from engines.positioning.fields import smoothed
+
+        return smoothed(volume, sigma_mm / self.spacing_mm, 2.5, "mirrored")
 
 
 def packed_stripper(stripper: Stripper) -> bytes:
@@ -194,15 +212,12 @@ def _rise(own: Array, there: Array, dark: int) -> tuple[Array, float]:
 
     `dark` pairs are beside these.
     """
-    first, second = own.astype(int), there.astype(int)
-    one, other = own - first, there - second
-    count = np.zeros(BINS * BINS)
-    for up, share in ((0, 1 - one), (1, one)):
-        for on, part in ((0, 1 - other), (1, other)):
-            count += np.bincount((first + up) * BINS + second + on, share * part, BINS * BINS)
-    count[BINS + 1] += dark
-    chance = ndimage.gaussian_filter(count.reshape(BINS, BINS) / count.sum(), 1.0, mode="nearest") + 1e-9
+    from engines.positioning.pairs import counted, looked_up
+
+    count = counted(own, there, BINS)
+    count[1, 1] += dark
+    chance = ndimage.gaussian_filter(count / count.sum(), 1.0, mode="nearest") + 1e-9
     logs = np.log(chance / chance.sum(axis=0))
     rise = np.gradient(logs, axis=1) * (BINS - 3)
     told = float((chance * (logs - np.log(chance.sum(axis=1, keepdims=True)))).sum())
-    return np.asarray(ndimage.map_coordinates(rise, np.stack((own, there)), order=1), np.float64), told
+    return looked_up(rise, own, there), told

@@ -1,5 +1,6 @@
 """How far a body reaches: the head by where there is signal, the brain by its template, and what a scout cuts off."""
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,7 @@ BLUR_MM: Final = 7.0  # grid for which the scout is smoothed before it is told f
 FAINT: Final = 0.15  # share of the brain's signal that still is body
 NOISY: Final = 4.0  # standard deviations of the smoothed noise that air stays below
 DIRECTIONS: Final = 300
+PARTS: Final = 12  # of these: products that the cache holds
 BEYOND_MM: Final = 15.0  # outside a scout up to which a skin is where the mean has it, with a plan's air to spare
 NEAR_MM: Final = 16.0  # of the mean head: what lies farther away is no body, but noise, ringing or a fold
 COARSE: Final = 3  # voxels, at whose distance it is asked where they lie in the mean head
@@ -32,7 +34,7 @@ class Outline:
     def __init__(self, sheet: Sheet, pose: Pose, template: Template, noise: float | None, lies: Laid | None) -> None:
         pixels, share = sheet.smooth(BLUR_MM)
         seen = sheet.known > 0
-        brain = (pose if lies is None else lies).to_scanner(template.mean.brain.places_mm)
+        brain = pose.to_scanner(template.mean.brain.places_mm) if lies is None else lies.brain_mm()
         self.level = float(np.mean(sheet.at(pixels, brain)))
         outside_mm, height_mm = _beside(sheet, template.mean, pose if lies is None else lies)
         air = seen & (outside_mm > AIR_MM) & (height_mm > 0)
@@ -45,7 +47,7 @@ class Outline:
         sizes = np.bincount(parts.ravel())[1:]
         self.inside = parts == 1 + sizes.argmax() if len(sizes) else np.zeros(parts.shape, np.bool_)
         self._sheet = sheet
-        self._skin_mm = _skin(template, pose if lies is None else lies)
+        self._skin_mm = (pose if lies is None else lies).to_scanner(_skin(template))
 
     def points_mm(self) -> NDArray[np.float64]:
         """The outermost points (n, 3), LPS mm."""
@@ -67,7 +69,8 @@ def outermost(points: NDArray[np.float64], count: int = DIRECTIONS, *, every: bo
     z = 1 - (2 * np.arange(count) + 1) / count
     around, flat = np.pi * (3 - 5**0.5) * np.arange(count), np.sqrt(1 - z**2)
     outwards = np.column_stack((flat * np.cos(around), flat * np.sin(around), z)).astype(np.float32)
-    farthest = (outwards @ points.astype(np.float32).T).argmax(axis=1)
+    columns = points.astype(np.float32).T.copy()
+    farthest = np.concatenate([(some @ columns).argmax(axis=1) for some in np.array_split(outwards, PARTS)])
     return points[farthest if every else np.unique(farthest)]
 
 
@@ -94,28 +97,37 @@ def beyond(sheet: Sheet, points_mm: NDArray[np.float64]) -> bool:
 
 def _beside(sheet: Sheet, mean: MeanHead, lies: Pose | Laid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """How far every voxel (z, y, x) lies outside the mean head, and how far above its lower end, mm of the mean."""
+    from engines.positioning.fields import values_at  # native code, as in grid.py
+
     size = np.array(sheet.known.shape)
     coarse = [np.linspace(0, end - 1, max(2, round(end / COARSE))) for end in size]
     voxels = np.stack(np.meshgrid(*coarse, indexing="ij"), -1)[..., ::-1]
     places = voxels.reshape(-1, 3) @ sheet.affine[:3, :3].T + sheet.affine[:3, 3]
     there = lies.unbent(places) if isinstance(lies, Laid) else lies.to_template(places)
-    at = (there @ mean.inverse[:3, :3].T + mean.inverse[:3, 3]).T[::-1]
-    outside = ndimage.map_coordinates(mean.outside_mm, at, order=1, mode="nearest")
+    at = there @ mean.inverse[:3, :3].T + mean.inverse[:3, 3]
     # Beyond the mean's own grid the way there counts, too.
-    last = np.array(mean.outside_mm.shape)[:, None] - 1
-    spacing = np.linalg.norm(mean.affine[:3, :3], axis=0)[::-1, None]
-    outside = outside + np.linalg.norm((at - np.clip(at, 0, last)) * spacing, axis=0)
+    within = np.clip(at, 0, np.array(mean.outside_mm.shape[::-1]) - 1)
+    beyond_mm = np.linalg.norm((at - within) * np.linalg.norm(mean.affine[:3, :3], axis=0), axis=1)
+    outside = values_at(mean.outside_mm, np.eye(4), within) + beyond_mm
     height = there[:, 2] - mean.affine[2, 3]
     shape = tuple(len(axis) for axis in coarse)
-    share = size / shape
-    far, up = (ndimage.zoom(part.reshape(shape).astype(np.float32), share, order=1) for part in (outside, height))
+    far, up = (_enlarged(part.reshape(shape).astype(np.float32), coarse) for part in (outside, height))
     return far, up
 
 
-def _skin(template: Template, lies: Pose | Laid) -> NDArray[np.float64]:
-    """Outermost points (n, 3) of the mean head that a scout has to show, LPS mm."""
+def _enlarged(volume: NDArray[np.float32], coarse: list[NDArray[np.float64]]) -> NDArray[np.float32]:
+    """Every voxel (z, y, x) of what is known of some, whose numbers along each axis are given; linear in between."""
+    for places in coarse:
+        between = np.stack([np.interp(np.arange(places[-1] + 1), places, one) for one in np.eye(len(places))])
+        volume = np.tensordot(volume, between.astype(np.float32), (0, 0))  # the next axis comes first
+    return volume
+
+
+@lru_cache(maxsize=4)
+def _skin(template: Template) -> NDArray[np.float64]:
+    """Outermost points (n, 3) of the mean head that a scout has to show, mm of the mean."""
     skin = template.mean.skin_mm
-    return lies.to_scanner(outermost(skin[skin[:, 2] > template.lowest_mm]))
+    return outermost(skin[skin[:, 2] > template.lowest_mm])
 
 
 def _outside_mm(sheet: Sheet, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,7 +3,8 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 from zipfile import BadZipFile
 
 import numpy as np
@@ -67,12 +68,14 @@ def template_of(model: Model) -> Template:
             )
     try:
         mean = mean_head(model.read(MEAN))
-        return _template(json.loads(model.read(FILE)), mean, stripper_of(model.read(BRAIN), mean))
+        return _template(model.read(FILE), mean, stripper_of(model.read(BRAIN), mean))
     except (KeyError, TypeError, ValueError, OSError, BadZipFile) as error:
         raise ModelError(f"{model.folder}: no template can be read ({error!r}); export the model again") from error
 
 
-def _template(read: Mapping[str, Any], mean: MeanHead, stripper: Stripper) -> Template:
+@lru_cache(maxsize=4)
+def _template(content: bytes, mean: MeanHead, stripper: Stripper) -> Template:
+    read = json.loads(content)
     names = tuple(read["places"])
     return Template(
         str(read["anatomy"]),

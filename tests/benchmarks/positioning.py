@@ -13,8 +13,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from engines.engine import open_engine
+from engines.memory import keep_memory
 from engines.model import load_model
 from engines.positioning.find import find
 from engines.positioning.prescribe import prescribe
@@ -61,7 +63,9 @@ def published(model):
 def ms(model):
     body = find_anatomy("head")
     taken = []
+    keep_memory()
     with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1))
         helpers = stack.enter_context(ThreadPoolExecutor(1))  # as the plugin has them
         engines = [stack.enter_context(open_engine(model, graph=graph)) for graph in ("model", "near")]
         for number in range(TIMES + 2):

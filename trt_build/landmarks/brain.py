@@ -60,7 +60,7 @@ def learned(infer: tuple[Infer, Infer], data: Path, template: Template) -> Strip
     examples = [one for one in made if one is not None]
     if not examples:
         raise DataError(f"{data}: no training scout shows the networks a head; train them longer")
-    stripper = Stripper(template.mean, sought, _trained(examples, plain.inner))
+    stripper = Stripper(template.mean, sought, _trained(examples, plain))
     drift = _drift(examples, stripper)
     return Stripper(template.mean, np.stack([_turned(brain, template, drift) for brain in sought]), stripper.layers)
 
@@ -119,10 +119,10 @@ def _example(
     return _Example(seen.lies, plain.shown(seen.sheet, seen.lies), _at(brain, subject.affine, there), turn)
 
 
-def _trained(examples: list[_Example], inner: NDArray[np.bool_]) -> Layers:
-    """Layers that make of what is shown what is wanted, by least squares."""
-    shown = torch.from_numpy(np.stack([one.shown for one in examples]))
-    wanted = torch.from_numpy(np.stack([one.wanted[inner] for one in examples]))
+def _trained(examples: list[_Example], plain: Stripper) -> Layers:
+    """Layers that make of what is shown, and of what is known, what is wanted, by least squares."""
+    shown = torch.from_numpy(np.stack([np.column_stack((one.shown, plain.known)) for one in examples]))
+    wanted = torch.from_numpy(np.stack([one.wanted[plain.inner] for one in examples]))
     some = shown[:, ::40].reshape(-1, shown.shape[2])
     mean, spread = some.mean(0), some.std(0) + 1e-3
     torch.manual_seed(SEED)

@@ -34,7 +34,7 @@ def test_what_is_wanted_is_learned_and_its_drift_taken_away(template, monkeypatc
     chance = np.random.default_rng(0)
     wanted = sought[0].ravel()[plain.around] * (1 + 0.2 * chance.standard_normal(len(plain.around)))
     examples = [example(template, plain, wanted, turn)]
-    layers = brain._trained(examples, plain.inner)
+    layers = brain._trained(examples, plain)
     made = Stripper(template.mean, sought, layers)
     off = made.values(examples[0].shown)[plain.inner] - np.maximum(wanted[plain.inner], 0)
     assert np.sqrt((off**2).mean()) < 0.02
