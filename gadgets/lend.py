@@ -5,12 +5,12 @@ side on the same processors would both be late.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTime
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import structlog
 from numpy.typing import NDArray
@@ -67,13 +67,28 @@ class Opened:
         return f"{card.name} {card.version} runs on {self.runs_on}" + (f"; not on {passed}" if passed else "")
 
 
+Rehearse: TypeAlias = Callable[[Opened], None]  # does once what the first frame would else wait for
+
+
+def _nothing(_opened: Opened) -> None:
+    """Rehearse nothing."""
+
+
 class Loan:
     """One network and the thread that it lives in."""
 
     def __init__(
-        self, name: str, backends: tuple[str, ...], rush: Rush, *, allow_unsigned: bool = False, stands_back: bool
+        self,
+        name: str,
+        backends: tuple[str, ...],
+        rush: Rush,
+        rehearse: Rehearse = _nothing,
+        *,
+        allow_unsigned: bool = False,
+        stands_back: bool,
     ) -> None:
         self.name = name
+        self._rehearse = rehearse
         self._rush = rush
         self._stands_back = stands_back
         self._allow_unsigned = allow_unsigned
@@ -149,6 +164,10 @@ class Loan:
             log.exception("a network cannot be used", model=self.name)
             raise EngineError(f"{type(error).__name__}: {error}") from error
         opened = Opened(model, whole, cascades, why_not)
+        try:
+            self._rehearse(opened)
+        except Exception as error:  # noqa: BLE001 - whoever runs it hears of it again
+            log.warning("a network could not be rehearsed", model=self.name, reason=f"{type(error).__name__}: {error}")
         log.info("engine", model=self.name, hash=model.hash[:12], told=opened.told)
         return opened
 
@@ -198,8 +217,12 @@ class Lender:
         self._loans: dict[tuple[str, tuple[str, ...], bool], Loan] = {}
         self._lock = threading.Lock()
 
-    def borrow(self, name: str, backends: tuple[str, ...], *, stands_back: bool = False) -> Loan:
+    def borrow(
+        self, name: str, backends: tuple[str, ...], rehearse: Rehearse = _nothing, *, stands_back: bool = False
+    ) -> Loan:
         """A network by its model's name or folder; begins to open it at once, and does not wait.
+
+        It is not `Opened` before whoever asks for it first has had it rehearsed, in its thread.
 
         One that `stands_back`, because nothing waits for what it says, has one processor, when it is free, and sits out
         a rush.
@@ -208,7 +231,7 @@ class Lender:
         with self._lock:
             if key not in self._loans:
                 self._loans[key] = Loan(
-                    name, backends, self.rush, allow_unsigned=self._allow_unsigned, stands_back=stands_back
+                    name, backends, self.rush, rehearse, allow_unsigned=self._allow_unsigned, stands_back=stands_back
                 )
             return self._loans[key]
 

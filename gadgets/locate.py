@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from engines.errors import EngineError
-from engines.positioning.find import Infer, find
+from engines.positioning.find import Infer, find, rehearse
 from engines.positioning.gather import Slab, gathered
 from engines.positioning.scout import Scout
 from engines.positioning.template import template_of
@@ -39,10 +39,7 @@ def locate(context: Context, anatomy: str = "", plan: str = "") -> Node:
     Planes that the console has set for the same subject before come back, where a folder of prior exams was given.
     """
     engines = context.protocol.engines
-    loan = context.lender.borrow(engines.models[CODE], engines.backends)
-
-    if isinstance(opened := loan.state(), Opened) and opened.model.card.task == TASK:
-        context.workers.submit(template_of, opened.model)  # read while the scout is still being acquired
+    loan = context.lender.borrow(engines.models[CODE], engines.backends, _rehearsed)
 
     def node(messages: Iterator[Message]) -> Iterator[Message]:
         seen = _Collected()
@@ -56,6 +53,15 @@ def locate(context: Context, anatomy: str = "", plan: str = "") -> Node:
             yield from _located(context, loan, seen, anatomy, plan)
 
     return node
+
+
+def _rehearsed(opened: Opened) -> None:
+    if _fits(opened):
+        rehearse(template_of(opened.model), opened.whole, opened.cascades[0])
+
+
+def _fits(opened: Opened) -> bool:
+    return opened.model.card.task == TASK and bool(opened.cascades)
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +105,7 @@ def _located(context: Context, loan: Loan, seen: _Collected, anatomy: str, plan:
     if wrong or isinstance(opened, str):
         yield nothing(context, wrong or f"network {loan.name}: {opened}")
         return
-    if opened.model.card.task != TASK or not opened.cascades:
+    if not _fits(opened):
         yield nothing(context, f"{opened.model.card.name} is no whole model for the task {TASK!r}")
         return
     try:

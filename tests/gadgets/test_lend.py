@@ -3,7 +3,7 @@
 import os
 import sys
 from contextlib import contextmanager
-from threading import Event, get_native_id
+from threading import Event, current_thread, get_native_id
 
 import pytest
 from structlog.testing import capture_logs
@@ -70,6 +70,34 @@ def opened(tmp_path):
 
     yield opening
     lender.close()
+
+
+def test_a_network_is_rehearsed_in_its_own_thread_before_it_counts_as_opened(tmp_path):
+    begun, let, seen = Event(), Event(), []
+
+    def rehearse(opened):
+        begun.set()
+        let.wait(PATIENCE_S)
+        seen.append((opened.model.card.name, current_thread().name.partition("_")[0]))
+
+    lender, name = Lender(allow_unsigned=True), str(make_model(tmp_path))
+    loan = lender.borrow(name, ("onnxruntime",), rehearse)
+    assert begun.wait(PATIENCE_S)
+    assert loan.state() == "is still being opened"
+    let.set()
+    assert loan.wait(PATIENCE_S).model.card.name == "tiny"
+    assert lender.borrow(name, ("onnxruntime",), rehearse) is loan
+    lender.close()
+    assert seen == [("tiny", f"engine {name}".partition("_")[0])]
+
+
+def test_a_rehearsal_that_fails_costs_a_warning_and_no_network(tmp_path):
+    lender = Lender(allow_unsigned=True)
+    with capture_logs() as logged:
+        network = lender.borrow(str(make_model(tmp_path)), ("onnxruntime",), lambda _: 1 / 0).wait(PATIENCE_S)
+    lender.close()
+    assert network.model.card.name == "tiny"
+    assert any("rehearsed" in entry["event"] and "division" in entry["reason"] for entry in logged if "reason" in entry)
 
 
 def test_what_an_engine_says_is_logged_once(tmp_path, monkeypatch, opened):
