@@ -32,6 +32,7 @@ ABSENT_MM: Final = 1e5  # standard deviation of what is not there
 FEWEST: Final = 6  # landmarks that a pose needs
 ODD_MM: Final = 9.0  # root mean square by which landmarks may lie off the template
 SIZES: Final = (0.65, 1.3)  # of a body by the template
+TRIED: Final = (1.0, 0.94)  # of the networks' size: from one too large the brain's rim is drawn to bright skin
 BALL90: Final = 1.4435  # radius of a ball that holds 90 % of a normal distribution, by its root mean square
 
 
@@ -155,14 +156,25 @@ def look(
     ends = [n for numbers in template.ends.values() for n in numbers]
     present = second.present.copy()
     present[ends] = first.present[ends]
-    lies = laid(sheet, template.mean, pose)
-    if lies is not None and agreed(template, lies, pose):
+    lies = _lies(sheet, template, pose)
+    if lies is not None:
         aims = aimed(template, sheet, lies, helpers)
         places_mm, covariance = settled(template, lies, aims, networks_mm, present)
     else:
-        lies = aims = None
+        aims = None
     off_mm = np.sqrt(np.maximum(np.diag(covariance).reshape(-1, 3).sum(1), 0.0))
     return Seen(sheet, first, second, pose, places_mm, covariance, off_mm, present, networks_mm, lies, aims)
+
+
+def _lies(sheet: Sheet, template: Template, pose: Pose) -> Laid | None:
+    """The mean head upon a scout, where it comes to lie as the networks have it."""
+    middle = template.places_mm[list(template.landmarks())].mean(axis=0)
+    for size in TRIED:
+        scale = size * pose.scale
+        lies = laid(sheet, template.mean, Pose(pose.turn, scale, pose.to_scanner(middle) - scale * pose.turn @ middle))
+        if agreed(template, lies, pose):
+            return lies
+    return None
 
 
 def _shown(scout: Scout, sheet: Sheet, helpers: Executor | None) -> NDArray[np.float32]:
