@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, wait
 from typing import TypeVar
 
-__all__ = ["both", "each"]
+__all__ = ["both", "each", "together"]
 
 Given = TypeVar("Given")
 Made = TypeVar("Made")
@@ -29,6 +29,16 @@ def both(first: Callable[[], None], second: Callable[[], None], workers: Executo
         second()
     else:
         helper.result()
+
+
+def together(
+    first: Callable[[], Given], second: Callable[[], Made], workers: Executor | None = None
+) -> tuple[Given, Made]:
+    """What both make, the second one in a worker if one is free."""
+    one: list[Given] = []
+    other: list[Made] = []
+    both(lambda: one.append(first()), lambda: other.append(second()), workers)
+    return one[0], other[0]
 
 
 def each(make: Callable[[Given], Made], given: Sequence[Given], workers: Executor | None = None) -> list[Made]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.errors import EngineError
-from engines.halves import each
+from engines.halves import each, together
 from engines.positioning.grid import NEAR_MIDDLE_MM, Sheet, far, near, quiet
 from engines.positioning.laid import Laid, laid
 from engines.positioning.pose import Pose, fitted
@@ -61,6 +61,7 @@ class Seen:
     networks_mm: NDArray[np.float64]  # (name, 3) what the networks alone say, LPS mm
     lies: Laid | None  # the mean head upon the scout; None where it agrees with nothing
     aims: Pose | None  # the same as directions are taken from
+    outline: Outline
 
     @property
     def plausible(self) -> float:
@@ -102,7 +103,7 @@ def _known(scout: Scout, template: Template) -> dict[str, Any]:
 
 def told(scout: Scout, seen: Seen, template: Template) -> Landmarks:
     """Landmarks and surfaces of what was seen in a scout, how sure they are, and what speaks against them."""
-    outline = Outline(seen.sheet, seen.pose, template, scout.noise, seen.lies)
+    outline = seen.outline
     posed = seen.pose if seen.lies is None else seen.lies.posed
     brain = {name: hull_of(template, name, posed, seen.places_mm) for name in template.ends}
     cut = [name for name, points in brain.items() if beyond(seen.sheet, points)]
@@ -157,13 +158,15 @@ def look(
     present = second.present.copy()
     present[ends] = first.present[ends]
     lies = _lies(sheet, template, pose)
-    if lies is not None:
-        aims = aimed(template, sheet, lies, helpers)
+    aims, outline = together(
+        lambda: None if lies is None else aimed(template, sheet, lies, helpers),
+        lambda: Outline(sheet, pose, template, scout.noise, lies),
+        helpers,
+    )
+    if lies is not None and aims is not None:
         places_mm, covariance = settled(template, lies, aims, networks_mm, present)
-    else:
-        aims = None
     off_mm = np.sqrt(np.maximum(np.diag(covariance).reshape(-1, 3).sum(1), 0.0))
-    return Seen(sheet, first, second, pose, places_mm, covariance, off_mm, present, networks_mm, lies, aims)
+    return Seen(sheet, first, second, pose, places_mm, covariance, off_mm, present, networks_mm, lies, aims, outline)
 
 
 def _lies(sheet: Sheet, template: Template, pose: Pose) -> Laid | None:

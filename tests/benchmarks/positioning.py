@@ -1,15 +1,18 @@
 """From a scout to its prescriptions: the time, measured here, and the errors that the published report found.
 
-`position_ms` is of a scout in memory, `position_latency_ms` from the last readout of a 3-D scout handed to the socket,
+`position_ms` is of a scout in memory, `position_besides_networks_ms` without the time that the networks take, which a
+GPU would make short, `position_latency_ms` from the last readout of a 3-D scout handed to the socket,
 sent at its own pace, until all prescriptions are at the console.
 A report of another model than the shipped one gives no errors: `scanside-build positions` writes it again.
 """
 
 import json
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +41,7 @@ from tests.benchmarks.plugin import plugin
 REPORT = Path(__file__).parents[2] / "trt_build" / "landmarks" / "published" / "report.json"
 MODEL = "head_landmarks"
 GOAL_MS = 1000.0  # on two processors
+GPU_GOAL_MS = 150.0  # with a GPU, networks and all: what is left of it for them
 TIMES = 12
 SCOUT, SCOUTS, COILS = "scout_3d", 3, 16
 
@@ -45,7 +49,12 @@ SCOUT, SCOUTS, COILS = "scout_3d", 3, 16
 def run():
     """Median ms from a 3-D scout in memory to all prescriptions, and the keys of the report."""
     model = load_model(MODEL)
-    return {"position_ms": ms(model), "position_latency_ms": latency()} | published(model)
+    whole, besides = ms(model)
+    return {
+        "position_ms": against(GOAL_MS, whole),
+        "position_besides_networks_ms": against(GPU_GOAL_MS, besides),
+        "position_latency_ms": against(GOAL_MS, latency()),
+    } | published(model)
 
 
 def published(model):
@@ -61,25 +70,33 @@ def published(model):
 
 
 def ms(model):
-    body = find_anatomy("head")
-    taken = []
-    keep_memory()
+    """Median ms of the whole, and of all but the networks."""
+    body, taken, networks = find_anatomy("head"), [], []
+    keep_memory()  # and threads as the plugin has them
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1))
-        helpers = stack.enter_context(ThreadPoolExecutor(1))  # as the plugin has them
+        helpers = stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
         engines = [stack.enter_context(open_engine(model, graph=graph)) for graph in ("model", "near")]
         for number in range(TIMES + 2):
-            scout = drawn(number)
+            scout, spent = drawn(number), []
             began = time.perf_counter()
-            found = find(scout, template_of(model), *engines, helpers)
+            found = find(scout, template_of(model), *(partial(timed, spent, engine) for engine in engines), helpers)
             for plan in body.plans:
                 prescribe(body, plan, found, scout.time_s)
             taken.append((time.perf_counter() - began) * 1e3)
-    return against_goal(float(np.median(taken[2:])))
+            networks.append(sum(spent))
+    return float(np.median(taken[2:])), float(np.median(np.subtract(taken, networks)[2:]))
 
 
-def against_goal(value):
-    return {"value": value, "unit": "ms", "peer": "goal", "peer_value": GOAL_MS, "ratio": GOAL_MS / value}
+def timed(spent, engine, tensors):
+    began = time.perf_counter()
+    made = engine(tensors)
+    spent.append((time.perf_counter() - began) * 1e3)
+    return made
+
+
+def against(goal, value):
+    return {"value": value, "unit": "ms", "peer": "goal", "peer_value": goal, "ratio": goal / value}
 
 
 def latency():
@@ -91,7 +108,7 @@ def latency():
     with plugin() as ready:
         wait_for_engine(ready)
         taken = [once(ready["port"], opening, batches, simulate.tr_ms / 1e3) for _ in range(SCOUTS + 1)]
-    return against_goal(float(np.median(taken[1:])))
+    return float(np.median(taken[1:]))
 
 
 def once(port, opening, batches, tr_s):

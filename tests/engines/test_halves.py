@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from engines.halves import both, each
+from engines.halves import both, each, together
 
 
 def test_an_error_of_one_half_leaves_when_the_other_is_at_rest():
@@ -46,10 +46,11 @@ def test_an_error_of_a_helper_is_raised_and_one_of_a_half_that_nobody_began_is_n
 
 
 @pytest.mark.parametrize("busy", [True, False])
-def test_each_keeps_the_order_with_a_helper_or_without(busy):
+def test_what_is_made_keeps_its_order_with_a_helper_or_without(busy):
     with ThreadPoolExecutor(1) as workers:
         free = threading.Event()
         if busy:
             workers.submit(free.wait)
         assert each(str, range(5), workers) == each(str, range(5)) == list("01234")
+        assert together(lambda: 1, lambda: "two", workers) == (1, "two")
         free.set()
