@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from engines.errors import EngineError
 from engines.halves import each, together
 from engines.positioning.grid import NEAR_MIDDLE_MM, Sheet, far, near, quiet
-from engines.positioning.laid import Laid, laid
+from engines.positioning.laid import Laid, laid_from
 from engines.positioning.pose import Pose, fitted
 from engines.positioning.scout import Scout, bare
 from engines.positioning.settle import agreed, aimed, kind_of, settled
@@ -172,12 +172,9 @@ def look(
 def _lies(sheet: Sheet, template: Template, pose: Pose) -> Laid | None:
     """The mean head upon a scout, where it comes to lie as the networks have it."""
     middle = template.places_mm[list(template.landmarks())].mean(axis=0)
-    for size in TRIED:
-        scale = size * pose.scale
-        lies = laid(sheet, template.mean, Pose(pose.turn, scale, pose.to_scanner(middle) - scale * pose.turn @ middle))
-        if agreed(template, lies, pose):
-            return lies
-    return None
+    sizes = [size * pose.scale for size in TRIED]
+    poses = [Pose(pose.turn, size, pose.to_scanner(middle) - size * pose.turn @ middle) for size in sizes]
+    return laid_from(sheet, template.mean, poses, lambda lies: agreed(template, lies, pose))
 
 
 def _shown(scout: Scout, sheet: Sheet, helpers: Executor | None) -> NDArray[np.float32]:

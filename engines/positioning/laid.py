@@ -1,5 +1,6 @@
 """The mean head laid upon a scout: turned, shifted and sized, then stretched, then bent."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations_with_replacement
@@ -12,7 +13,7 @@ from engines.positioning.grid import Sheet, evened
 from engines.positioning.mean_head import Cloud, MeanHead
 from engines.positioning.pose import Pose
 
-__all__ = ["Laid", "laid"]
+__all__ = ["Laid", "laid", "laid_from"]
 
 SHADE_MM: Final = 9.0  # about which brightness is divided by its mean: coils and most of the contrast are gone then
 WIDTH_MM: Final = 5.0  # full width at half maximum of the smoothing, of a scout
@@ -25,6 +26,7 @@ ORDER: Final = 2  # of what is left of the shading
 OUTLIER: Final = 3.0  # robust standard deviations from which a point counts less
 ALIKE: Final = 40.0  # neighbouring points that tell the same, as smoothing and anatomy have it
 FEWEST: Final = 500  # points that a scout must show
+BETTER: Final = 0.1  # likeness by which another beginning must look better than the first to go before it
 Array = NDArray[np.float64]
 
 
@@ -69,10 +71,31 @@ def laid(sheet: Sheet, mean: MeanHead, pose: Pose) -> Laid | None:
     Gauss-Newton with the mean's slopes (inverse composition: Baker and Matthews, Int J Comput Vis 2004; 56:221); a
     polynomial takes the mean's brightness to the scout's, refitted at every step. Bends are stiff: a Gaussian process.
     """
+    return laid_from(sheet, mean, (pose,), lambda _: True)
+
+
+def laid_from(sheet: Sheet, mean: MeanHead, poses: Sequence[Pose], fits: Callable[[Laid], bool]) -> Laid | None:
+    """Lay it from several poses until one fits, the first one first if no other looks BETTER after its first steps."""
     image = _Image(sheet)
-    if not image.shown(mean.brain, pose):
-        return None
-    matrix, shift = _moved(image, mean.some, pose.scale * pose.turn, pose.shift_mm, TURNS, SIMILAR)
+    begun = [_begun(image, mean.some, pose) for pose in poses if image.shown(mean.brain, pose)]
+    if begun:
+        begun[0] = (begun[0][0] + BETTER, *begun[0][1:])
+    for _, matrix, shift in sorted(begun, key=lambda one: -one[0]):
+        lies = _ended(image, mean, matrix, shift)
+        if fits(lies):
+            return lies
+    return None
+
+
+def _begun(image: "_Image", cloud: Cloud, pose: Pose) -> tuple[float, Array, Array]:
+    """How well a scout is met after first steps from a pose, and these."""
+    matrix, shift = _moved(image, cloud, pose.scale * pose.turn, pose.shift_mm, TURNS, SIMILAR)
+    values, known = image.at(cloud.places_mm @ matrix.T + shift)
+    wanted, *_ = _match_of(cloud)(values, known)
+    return _alike(values[known > 0], wanted[known > 0]), matrix, shift
+
+
+def _ended(image: "_Image", mean: MeanHead, matrix: Array, shift: Array) -> Laid:
     matrix, shift = _moved(image, mean.brain, matrix, shift, TURNS, SIMILAR)
     left, sizes, right = np.linalg.svd(matrix)
     posed = Pose(left @ right, float(sizes.mean()), shift)
