@@ -40,6 +40,7 @@ __all__ = ["ServeError", "ServeOptions", "Server", "running", "serve"]
 MOST_CLIENTS = 32
 HEALTH_EVERY_S = 2.0
 HELD_BYTES = 1 << 28  # memory that the first scan finds, as a 3-D scout takes it
+WAKES_S = 0.5
 SWITCH_S = 0.0005  # how soon a waiting thread gets the interpreter: a tenth of Python's default, for latency
 log = structlog.get_logger()
 
@@ -88,7 +89,8 @@ def serve(options: ServeOptions) -> None:
         }
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
-        done.wait()
+        while not done.wait(WAKES_S):  # a signal that comes just before a wait does not end it
+            pass
         log.info("stopping", connections=server.connections)
 
 
