@@ -68,7 +68,8 @@ class Stripper:
         self.known = np.column_stack((*beside, wide, out**2, back, up)).astype(np.float32)
         if layers:
             matrix, constant = layers[0]
-            self.expected_first = self.known @ matrix[-self.known.shape[1] :] + constant
+            # What of the first layer depends on no scout.
+            self.known_first = self.known @ matrix[-self.known.shape[1] :] + constant
         self.fields = tuple(self._fields(brain) for brain in sought)
 
     def moved(self, lies: Laid) -> Array:
@@ -78,7 +79,7 @@ class Stripper:
     def shown(self, sheet: Sheet, lies: Laid) -> Tensor:
         """What the network is shown of a scout (inner, feature), beside what is `known` of each voxel."""
         even, wide = self._even(sheet, lies)
-        return self._beside(even, wide, slice(None))
+        return self._features(even, wide, slice(None))
 
     def _even(self, sheet: Sheet, lies: Laid) -> tuple[Tensor, Tensor]:
         """A scout (z, y, x) without shading, and its surroundings (inner, 2) in brain and anywhere."""
@@ -89,7 +90,7 @@ class Stripper:
         even = np.minimum(seen / np.maximum(shade, max(DIM * float(seen.max()), 1e-20)), np.float32(MOST))
         return even, np.column_stack([self._wide(part, WIDE_MM)[self.chosen] for part in (even * share, even)])
 
-    def _beside(self, even: Tensor, wide: Tensor, some: slice) -> Tensor:
+    def _features(self, even: Tensor, wide: Tensor, some: slice) -> Tensor:
         return np.column_stack((even.ravel()[self.beside[some]], wide[some]))
 
     def part(self, sheet: Sheet, lies: Laid, helpers: Executor | None = None) -> Part:
@@ -97,7 +98,7 @@ class Stripper:
         even, wide = self._even(sheet, lies)
         ends = [len(wide) * n // PARTS for n in range(PARTS + 1)]
         parts = [slice(*pair) for pair in pairwise(ends)]
-        made = each(lambda some: self._brightness(self._beside(even, wide, some), some), parts, helpers)
+        made = each(lambda some: self._brightness(self._features(even, wide, some), some), parts, helpers)
         return Part(lies.posed.to_template(self.moved(lies)), self._placed(np.concatenate(made)))
 
     def values(self, shown: Tensor) -> Array:
@@ -106,7 +107,7 @@ class Stripper:
 
     def _brightness(self, shown: Tensor, some: slice) -> Tensor:
         matrix, _ = self.layers[0]
-        made = shown @ matrix[: shown.shape[1]] + self.expected_first[some]
+        made = shown @ matrix[: shown.shape[1]] + self.known_first[some]
         for matrix, constant in self.layers[1:]:
             made = np.maximum(made, 0) @ matrix + constant
         return np.maximum(made[:, 0], 0)
