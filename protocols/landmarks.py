@@ -40,6 +40,7 @@ class Landmarks(BaseModel):
         Field(description="plan -> by what its 90 % region is wider than its landmarks make it, mm and degrees"),
     ] = Field(default_factory=dict)
     surfaces: Mapping[str, tuple[Vector, ...]] = Field(default_factory=dict)
+    doubts: Annotated[tuple[str, ...], Field(description="why somebody should look first, CODE: a sentence")] = ()
     refused: Annotated[tuple[str, ...], Field(description="why nothing of it is to be used, CODE: a sentence")] = ()
 
 
@@ -64,6 +65,7 @@ def write_landmarks(found: Landmarks) -> str:
         *([] if found.snr is None else [f"snr = {found.snr!r}"]),
         f"cut = {json.dumps(found.cut)}",
         *([f"covariance_mm2 = {json.dumps(found.covariance_mm2)}"] if found.covariance_mm2 else []),
+        *([f"doubts = {json.dumps(found.doubts)}"] if found.doubts else []),
         *([f"refused = {json.dumps(found.refused)}"] if found.refused else []),
     ]
     tables = ["", "[landmarks]", *(f"{name} = {_vector(place)}" for name, place in found.landmarks.items())]

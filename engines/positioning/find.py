@@ -28,6 +28,7 @@ GLANCE: Final = ((0.0, 0.0, 0.0),)
 # Millimetres and degrees along and about L, P, S by which the last views are beside the pose.
 LOOKS: Final = (*GLANCE, (2.0, 0.0, 0.0), (0.0, 2.0, 0.0), (0.0, 0.0, 2.0))
 SLACK_MM: Final = 2.0  # by which bodies differ from the template
+ALONE: Final = "the networks see the landmarks; they alone tell of them"
 ABSENT_MM: Final = 1e5  # standard deviation of what is not there
 FEWEST: Final = 6  # landmarks that a pose needs
 ODD_MM: Final = 9.0  # root mean square by which landmarks may lie off the template
@@ -119,6 +120,7 @@ def told(scout: Scout, seen: Seen, template: Template) -> Landmarks:
         covariance_mm2=_covariance(seen, template, there),
         plan_factors={} if seen.lies is None else template.planes.get(kind_of(seen.lies), {}),
         surfaces={name: tuple(map(_vector, points)) for name, points in surfaces.items()},
+        doubts=() if seen.lies is not None else (f"unregistered: no mean {template.anatomy} lies where {ALONE}",),
         refused=tuple(_against(seen, template)),
     )
 

@@ -44,8 +44,8 @@ def prescribe(
     """Prescribe a plan of an anatomy from landmarks of a scout; `scout` is its measurement id, if known.
 
     REFUSED without any place: a landmark or surface is missing, the anatomy is another one, its distances are none of
-    such a body, the scout is stale, or a scanner of this reach cannot measure it. REVIEW: the scout's SNR is low, it
-    cuts what is to be covered or contained, or the 90 % region is too wide.
+    such a body, the scout is stale, or a scanner of this reach cannot measure it. REVIEW: landmarks come with doubts,
+    the scout's SNR is low, it cuts what is to be covered or contained, or the 90 % region is too wide.
     """
     case = _Case.of(anatomy, plan, found)
     region: tuple[float, float] | None = None
@@ -146,6 +146,7 @@ def _odd(case: _Case) -> Iterator[str]:
 def _doubts(case: _Case, region: tuple[float, float] | None) -> Iterator[str]:
     """Why somebody should look before the prescription is used."""
     found, limits, wanted = case.found, case.anatomy.limits, case.anatomy.plans[case.plan]
+    yield from found.doubts
     if found.snr is not None and not found.snr >= limits.snr:
         yield f"low_snr: the scout's SNR is {found.snr:.1f}, {limits.snr:g} is wanted"
     for name in found.cut:

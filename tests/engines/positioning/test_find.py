@@ -1,18 +1,19 @@
 """Laws of finding: poses are recovered, pixels lie where their affine says, and what is no head is none."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from engines.engine import open_engine
 from engines.model import load_model
-from engines.positioning.find import find
+from engines.positioning.find import find, look, told
 from engines.positioning.gather import affine_of, gathered
 from engines.positioning.grid import FAR_MM, FAR_SHAPE, NEAR_MIDDLE_MM, NEAR_MM, NEAR_SHAPE, Sheet, far, lattice, near
 from engines.positioning.pose import Pose, fitted
 from engines.positioning.prescribe import prescribe
-from engines.positioning.scout import Scout
+from engines.positioning.scout import Scout, bare
 from engines.positioning.template import template_of
 from protocols.anatomy import find_anatomy
 from protocols.geometry import Grid, rotation_of
@@ -154,3 +155,13 @@ def test_where_there_is_no_head_nothing_is_prescribed(shipped, thing):
     made = [prescribe(body, plan, found, 1.0) for plan in body.plans]
     assert {one.status for one in made} == {"REFUSED"}
     assert all(found.refused[0] in one.reasons for one in made)
+
+
+def test_landmarks_that_the_networks_alone_tell_of_come_with_a_doubt(shipped):
+    template = shipped[0]
+    head = bare(template.mean.values, template.mean.affine)
+    seen = look(head, *shipped)
+    assert seen.lies is not None
+    assert told(head, seen, template).doubts == ()
+    (doubt,) = told(head, replace(seen, lies=None, aims=None), template).doubts
+    assert doubt.startswith("unregistered: ")

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from engines.model import load_model
 from engines.positioning.grid import Sheet
-from engines.positioning.laid import laid
+from engines.positioning.laid import laid, laid_from
 from engines.positioning.mean_head import BEND_MM, REACH_MM, STEP_MM, Lattice, mean_head, packed
 from engines.positioning.pose import Pose
 from engines.positioning.scout import Scout
@@ -179,3 +179,25 @@ def test_nodes_that_no_place_pulls_at_follow_the_others_as_in_the_whole_process(
     wanted = np.linalg.solve(whole + shares.T @ shares, shares.T @ seen_mm)
     found = lattice.following @ np.linalg.solve(lattice.stiffness + some.T @ some, some.T @ seen_mm)
     np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_of_several_beginnings_one_that_fits_is_found_and_nothing_where_none_does(template):
+    sheet, near = Sheet(scout(template.mean)), beside(TRUE, 3.0, 3.0)
+    swollen = Pose(near.turn, 1.6, near.shift_mm)
+
+    def fits(lies):
+        return agreed(template, lies, TRUE)
+
+    assert not fits(laid(sheet, template.mean, swollen))
+    for poses in ((swollen, near), (near, swollen)):
+        found = laid_from(sheet, template.mean, poses, fits)
+        np.testing.assert_allclose(found.posed.scale, 1.05, atol=0.01)
+    assert laid_from(sheet, template.mean, (swollen,), fits) is None
+
+
+def test_the_first_beginning_is_taken_where_others_look_no_better(template):
+    sheet, near = Sheet(scout(template.mean)), beside(TRUE, 3.0, 3.0)
+    alone = laid(sheet, template.mean, near)
+    other = Pose(near.turn, 0.97, near.shift_mm)
+    found = laid_from(sheet, template.mean, (near, other), lambda _: True)
+    np.testing.assert_array_equal(found.matrix, alone.matrix)

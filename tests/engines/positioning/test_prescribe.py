@@ -135,6 +135,11 @@ def test_landmarks_that_a_plan_does_not_need_may_be_missing():
     assert ask("brain_axial", without(posed(), *others)).status == "OK"
 
 
+def test_landmarks_with_doubts_are_put_up_for_review_with_these():
+    made = ask("brain_axial", posed(doubts=("unregistered: the networks alone tell of them",)))
+    assert (made.status, made.reasons) == ("REVIEW", ("unregistered: the networks alone tell of them",))
+
+
 def test_a_missing_surface_is_refused_by_name():
     assert ask("brain_axial", without(posed(), "brain")).reasons[0].startswith("surface_missing: 'brain'")
     few = posed(surfaces={"brain": SURFACES["brain"][:19].tolist(), "head": SURFACES["head"].tolist()})
