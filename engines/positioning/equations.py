@@ -11,21 +11,26 @@ from engines.native import compiled, readable, types
 __all__ = ["affine_equations", "bend_equations", "equations"]
 
 AT_ONCE: Final = 256  # points, whose columns stay in the cache
+SLOPES_LAST: Final = np.array([0, 1, 2, 4, 5, 6, 8, 9, 10, 3, 7, 11])  # of slopes times arms and a one
 Array = NDArray[np.float64]
 
 
 def equations(design: Array, weights: Array, right: Array) -> tuple[Array, Array]:
     """A^T W A (k, k) and A^T W r (k,) of rows A (n, k), weights W (n,) and what is wanted r (n,)."""
-    count = design.shape[1]
-    normal, pulled = np.zeros((count, count)), np.zeros(count)
-    _sum(design, weights, right, normal, pulled)
-    return normal, pulled
+    return _summed(design, np.ones((len(design), 1)), weights, right)
 
 
 def affine_equations(arms: Array, slopes: Array, weights: Array, right: Array) -> tuple[Array, Array]:
     """The same for an affine step: rows are slopes (n, 3) times arms (n, 3), slope by slope, then slopes."""
-    normal, pulled = np.zeros((12, 12)), np.zeros(12)
-    _sum_affine(arms, slopes, weights, right, normal, pulled)
+    normal, pulled = _summed(slopes, np.column_stack((arms, np.ones(len(arms)))), weights, right)
+    return normal[np.ix_(SLOPES_LAST, SLOPES_LAST)], pulled[SLOPES_LAST]
+
+
+def _summed(one: Array, other: Array, weights: Array, right: Array) -> tuple[Array, Array]:
+    """Of rows that are every number of one (n, a) times every number of another (n, b)."""
+    count = one.shape[1] * other.shape[1]
+    normal, pulled = np.zeros((count, count)), np.zeros(count)
+    _sum(one, other, weights, right, normal, pulled)
     return normal, pulled
 
 
@@ -60,57 +65,30 @@ def _add(columns: Any, weights: Any, right: Any, normal: Any, pulled: Any) -> No
             normal[row, other] += told
 
 
-@compiled(inline="always")
-def _mirror(normal: Any) -> None:
+@compiled(
+    types.void(
+        readable(types.float64, 2),
+        readable(types.float64, 2),
+        readable(types.float64, 1),
+        readable(types.float64, 1),
+        types.float64[:, ::1],
+        types.float64[::1],
+    ),
+    reordered=True,
+)
+def _sum(one: Any, other: Any, weights: Any, right: Any, normal: Any, pulled: Any) -> None:
+    wide = other.shape[1]
+    columns = np.empty((len(pulled) + 1, AT_ONCE))
+    for begin in range(0, len(one), AT_ONCE):
+        count = min(AT_ONCE, len(one) - begin)
+        for n in range(count):
+            for first in range(one.shape[1]):
+                for second in range(wide):
+                    columns[first * wide + second, n] = one[begin + n, first] * other[begin + n, second]
+        _add(columns, weights[begin : begin + count], right[begin : begin + count], normal, pulled)
     for row in range(len(normal)):
-        for other in range(row):
-            normal[other, row] = normal[row, other]
-
-
-@compiled(
-    types.void(
-        readable(types.float64, 2),
-        readable(types.float64, 1),
-        readable(types.float64, 1),
-        types.float64[:, ::1],
-        types.float64[::1],
-    ),
-    reordered=True,
-)
-def _sum(design: Any, weights: Any, right: Any, normal: Any, pulled: Any) -> None:
-    columns = np.empty((design.shape[1] + 1, AT_ONCE))
-    for begin in range(0, len(design), AT_ONCE):
-        count = min(AT_ONCE, len(design) - begin)
-        for n in range(count):
-            for column in range(design.shape[1]):
-                columns[column, n] = design[begin + n, column]
-        _add(columns, weights[begin : begin + count], right[begin : begin + count], normal, pulled)
-    _mirror(normal)
-
-
-@compiled(
-    types.void(
-        readable(types.float64, 2),
-        readable(types.float64, 2),
-        readable(types.float64, 1),
-        readable(types.float64, 1),
-        types.float64[:, ::1],
-        types.float64[::1],
-    ),
-    reordered=True,
-)
-def _sum_affine(arms: Any, slopes: Any, weights: Any, right: Any, normal: Any, pulled: Any) -> None:
-    columns = np.empty((13, AT_ONCE))
-    for begin in range(0, len(arms), AT_ONCE):
-        count = min(AT_ONCE, len(arms) - begin)
-        for n in range(count):
-            for one in range(3):
-                slope = slopes[begin + n, one]
-                columns[9 + one, n] = slope
-                for other in range(3):
-                    columns[3 * one + other, n] = slope * arms[begin + n, other]
-        _add(columns, weights[begin : begin + count], right[begin : begin + count], normal, pulled)
-    _mirror(normal)
+        for column in range(row):
+            normal[column, row] = normal[row, column]
 
 
 @compiled(
