@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
 from engines.positioning.grid import Sheet, evened
 from engines.positioning.mean_head import Cloud, MeanHead
@@ -45,13 +46,11 @@ class Laid:
 
     def to_scanner(self, places_mm: Array) -> Array:
         """Places (n, 3) of the mean head, in the scanner."""
-        bent = places_mm + self.mean.lattice.shares(places_mm) @ self.bend_mm
-        return bent @ self.matrix.T + self.shift_mm
+        return self.bent(places_mm, self.mean.lattice.shares(places_mm))
 
-    def brain_mm(self) -> Array:
-        """The brain's points (n, 3) in the scanner."""
-        bent = self.mean.brain.places_mm + self.mean.brain_shares @ self.bend_mm
-        return bent @ self.matrix.T + self.shift_mm
+    def bent(self, places_mm: Array, shares: csr_matrix) -> Array:
+        """The same of places whose shares of the nodes are known."""
+        return (places_mm + shares @ self.bend_mm) @ self.matrix.T + self.shift_mm
 
     def unbent(self, places_mm: Array) -> Array:
         """Places (n, 3) of the scanner, in the mean head, bends left out."""

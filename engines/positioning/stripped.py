@@ -74,7 +74,7 @@ class Stripper:
 
     def moved(self, lies: Laid) -> Array:
         """Where the voxels that may be brain and those around them lie in the scanner (n, 3)."""
-        return (self.places_mm + self.shares @ lies.bend_mm) @ lies.matrix.T + lies.shift_mm
+        return lies.bent(self.places_mm, self.shares)
 
     def shown(self, sheet: Sheet, lies: Laid) -> Tensor:
         """What the network is shown of a scout (inner, feature), beside what is `known` of each voxel."""

@@ -34,9 +34,10 @@ class Outline:
     def __init__(self, sheet: Sheet, pose: Pose, template: Template, noise: float | None, lies: Laid | None) -> None:
         pixels, share = sheet.smooth(BLUR_MM)
         seen = sheet.known > 0
-        brain = pose.to_scanner(template.mean.brain.places_mm) if lies is None else lies.brain_mm()
+        mean, places = template.mean, template.mean.brain.places_mm
+        brain = pose.to_scanner(places) if lies is None else lies.bent(places, mean.brain_shares)
         self.level = float(np.mean(sheet.at(pixels, brain)))
-        outside_mm, height_mm = _beside(sheet, template.mean, pose if lies is None else lies)
+        outside_mm, height_mm = _beside(sheet, mean, pose if lies is None else lies)
         air = seen & (outside_mm > AIR_MM) & (height_mm > 0)
         self.noise = noise if noise else _noise(sheet.pixels[air])
         floor = FAINT * self.level
